@@ -1,0 +1,110 @@
+/// @file
+/// Page tables: map, unmap, protect, translate. **Contract of lab 02-paging** (file page_table.cpp).
+///
+/// Two levels, as the i386 walks them (Intel SDM 3A, 4.3): a page directory of 1024 entries (PDEs), each of which is empty,
+/// names a page table of 1024 entries (PTEs), or maps 4 MiB by itself. pte.h has the entries as types.
+///
+/// | addresses               | who maps there                                                                        |
+/// |-------------------------|---------------------------------------------------------------------------------------|
+/// | kIdentityBegin (0) to kUserBegin | the kernel map, made at boot; no function here changes it (translate reads it) |
+/// | kUserBegin to kUserEnd  | each page directory its own pages; its page tables belong to it alone                 |
+/// | kSharedBegin to 2^32    | the kernel, through kernel_directory() only; every directory shares these page tables |
+///
+/// All functions work on any directory, whether or not CR3 points to it. After a call returns, no TLB entry of the CPU
+/// contradicts the page tables; see tlb.h. A call that changes up to kFullFlushPages pages forgets just those
+/// (tlb::invalidate_page); only a larger one may flush everything.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "lib/address.h"
+#include "lib/result.h"
+
+namespace mm {
+
+inline constexpr uint32_t kUserBegin = 0x1000'0000;
+inline constexpr uint32_t kUserEnd = 0xC000'0000;
+inline constexpr uint32_t kSharedBegin = 0xC000'0000;
+
+/// The two page sizes of the i386 with CR4.PSE.
+enum class PageSize : uint32_t { Small = kPageSize, Large = kLargePageSize };
+
+enum class Access : uint8_t { ReadOnly = 0, ReadWrite = 1 };
+enum class Privilege : uint8_t { Supervisor = 0, User = 1 };
+/// Global translations survive a reload of CR3: for kernel pages, which are the same in every directory.
+enum class Scope : uint8_t { Local = 0, Global = 1 };
+
+/// What may be done with a page, and by whom.
+struct Rights {
+    Access access = Access::ReadOnly;
+    Privilege privilege = Privilege::Supervisor;
+    Scope scope = Scope::Local;
+    constexpr bool operator==(const Rights&) const = default;
+};
+
+/// A page directory, named by the frame that holds it (the value of CR3).
+struct PageDirectory {
+    FrameNumber frame;
+    constexpr bool operator==(const PageDirectory&) const = default;
+};
+
+/// The answer of translate().
+struct Translation {
+    PhysAddr address;  ///< The byte that the virtual address names, offset included.
+    PageSize size;     ///< Of the page that maps it.
+    Rights rights;     ///< Effective: the AND of both levels for access and privilege.
+};
+
+/// The directory that every other one shares its kernel entries with. Made at boot; never destroyed.
+PageDirectory kernel_directory();
+/// The directory that CR3 points to.
+PageDirectory active_directory();
+
+namespace page_table {
+
+/// A range of more pages than this may be answered with a full flush instead of one INVLPG per page.
+inline constexpr size_t kFullFlushPages = 32;
+
+/// Makes a page directory: empty from kUserBegin to kUserEnd, and sharing all of the kernel's entries elsewhere.
+/// @return Error::OutOfMemory when there is no frame for it
+Result<PageDirectory> create();
+
+/// Takes a directory apart: its own page tables and its own frame go back to the frame allocator. The frames that are
+/// mapped stay: they belong to whoever mapped them. The kernel's shared page tables stay as well.
+/// @return Error::Busy for the active directory, Error::InvalidArgument for kernel_directory(); nothing has changed then
+Result<void> destroy(PageDirectory directory);
+
+/// Maps `count` pages of `size` bytes from `start` on to the frames from `first` on, in order. What was mapped there before
+/// is replaced. A large page that is only partly replaced is split: its other pages keep frame, rights and contents.
+///
+/// @param start  a multiple of `size`
+/// @param first  for PageSize::Large a multiple of 1024 frames
+/// @param rights Global and Supervisor only go with the shared range, Local only with the user range; every
+///               other combination of the three is allowed in its range as the errors below say
+/// @return Error::InvalidArgument  count is 0; User rights in the shared range; Global in the user range
+///         Error::Misaligned      start or first is not a multiple of the page size
+///         Error::OutOfRange      the range wraps, or leaves the user range (any directory) or the shared range (the
+///                                kernel's directory); or the frames end past 4 GiB
+///         Error::Unsupported     PageSize::Large in a kernel without CONFIG_LARGE_PAGES
+///         Error::OutOfMemory     no frame for a page table
+/// On any error nothing has changed: no page, no page table, no frame.
+Result<void> map(PageDirectory directory, VirtAddr start, FrameNumber first, size_t count, PageSize size, Rights rights);
+
+/// Unmaps `count` pages of 4 KiB from `start` on. Pages that are not mapped are passed over. A large page that is only partly
+/// covered is split. A page table of the user range that becomes empty is given back; those of the shared range stay, as
+/// other directories point to them.
+/// @return as map(): InvalidArgument, Misaligned, OutOfRange; OutOfMemory when a split finds no frame. Nothing has changed then.
+Result<void> unmap(PageDirectory directory, VirtAddr start, size_t count);
+
+/// Changes the rights of `count` pages of 4 KiB from `start` on; their frames stay. A large page that is only partly covered
+/// is split.
+/// @return as map(), and Error::NotMapped when any page of the range is not mapped. Nothing has changed then.
+Result<void> protect(PageDirectory directory, VirtAddr start, size_t count, Rights rights);
+
+/// What the CPU would find for `address` if CR3 pointed to `directory`: any address, of any range.
+/// @return Error::NotMapped when a level is not present
+Result<Translation> translate(PageDirectory directory, VirtAddr address);
+
+} // namespace page_table
+} // namespace mm

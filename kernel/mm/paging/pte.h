@@ -1,0 +1,98 @@
+/// @file
+/// Page directory entries and page table entries as the i386 reads them: one 32-bit word each (Intel SDM 3A, 4.3, tables 4-4
+/// to 4-6). Words are values: build one, then store it whole.
+#pragma once
+
+#include <cstdint>
+
+#include "lib/address.h"
+#include "mm/paging/page_table.h"
+
+namespace mm {
+
+namespace entry_bits {
+inline constexpr uint32_t kPresent = 1u << 0;
+inline constexpr uint32_t kWritable = 1u << 1;
+inline constexpr uint32_t kUser = 1u << 2;
+inline constexpr uint32_t kWriteThrough = 1u << 3;
+inline constexpr uint32_t kCacheDisable = 1u << 4;
+inline constexpr uint32_t kAccessed = 1u << 5;
+inline constexpr uint32_t kDirty = 1u << 6;      ///< In a PTE, and in a PDE that maps a large page.
+inline constexpr uint32_t kPageSize = 1u << 7;   ///< PDE only: this entry maps 4 MiB. In a PTE this bit is PAT.
+inline constexpr uint32_t kGlobal = 1u << 8;     ///< In a PTE, and in a PDE that maps a large page; needs CR4.PGE.
+inline constexpr uint32_t kAvailable = 7u << 9;  ///< Free for software; a splitting piece may keep marks here.
+inline constexpr uint32_t kFrame = 0xFFFF'F000;
+inline constexpr uint32_t kLargeFrame = 0xFFC0'0000;
+
+constexpr uint32_t of(Rights rights) {
+    return (rights.access == Access::ReadWrite ? kWritable : 0) | (rights.privilege == Privilege::User ? kUser : 0) |
+           (rights.scope == Scope::Global ? kGlobal : 0);
+}
+constexpr Rights rights(uint32_t word) {
+    return {.access = word & kWritable ? Access::ReadWrite : Access::ReadOnly,
+            .privilege = word & kUser ? Privilege::User : Privilege::Supervisor,
+            .scope = word & kGlobal ? Scope::Global : Scope::Local};
+}
+} // namespace entry_bits
+
+/// A page table entry: 4 KiB, or nothing.
+class Pte {
+public:
+    constexpr Pte() = default;
+    static constexpr Pte empty() { return Pte(0); }
+    static constexpr Pte from_word(uint32_t word) { return Pte(word); }
+    static constexpr Pte present(FrameNumber frame, Rights rights) {
+        return Pte(frame.address().value() | entry_bits::of(rights) | entry_bits::kPresent);
+    }
+
+    constexpr uint32_t word() const { return word_; }
+    constexpr bool is_present() const { return word_ & entry_bits::kPresent; }
+    constexpr bool is_accessed() const { return word_ & entry_bits::kAccessed; }
+    constexpr bool is_dirty() const { return word_ & entry_bits::kDirty; }
+    constexpr FrameNumber frame() const { return FrameNumber::containing(PhysAddr(word_)); }
+    constexpr Rights rights() const { return entry_bits::rights(word_); }
+
+private:
+    constexpr explicit Pte(uint32_t word) : word_(word) {}
+    uint32_t word_ = 0;
+};
+
+/// A page directory entry: a page table, a large page, or nothing.
+class Pde {
+public:
+    constexpr Pde() = default;
+    static constexpr Pde empty() { return Pde(0); }
+    static constexpr Pde from_word(uint32_t word) { return Pde(word); }
+    /// Points to a page table. `access` and `privilege` limit all 1024 pages below it: both levels must allow.
+    static constexpr Pde table(FrameNumber frame, Access access, Privilege privilege) {
+        return Pde(frame.address().value() | entry_bits::of({access, privilege, Scope::Local}) | entry_bits::kPresent);
+    }
+    /// Maps 4 MiB. `first` is a multiple of 1024.
+    static constexpr Pde large_page(FrameNumber first, Rights rights) {
+        return Pde(first.address().value() | entry_bits::of(rights) | entry_bits::kPageSize | entry_bits::kPresent);
+    }
+
+    constexpr uint32_t word() const { return word_; }
+    constexpr bool is_present() const { return word_ & entry_bits::kPresent; }
+    constexpr bool is_large_page() const { return is_present() && (word_ & entry_bits::kPageSize); }
+    constexpr bool is_table() const { return is_present() && !(word_ & entry_bits::kPageSize); }
+    constexpr bool is_accessed() const { return word_ & entry_bits::kAccessed; }
+    constexpr bool is_dirty() const { return word_ & entry_bits::kDirty; }
+    /// The page table's frame, or the large page's first.
+    constexpr FrameNumber frame() const {
+        return FrameNumber::containing(PhysAddr(word_ & (is_large_page() ? entry_bits::kLargeFrame : entry_bits::kFrame)));
+    }
+    constexpr Rights rights() const { return entry_bits::rights(word_); }
+
+private:
+    constexpr explicit Pde(uint32_t word) : word_(word) {}
+    uint32_t word_ = 0;
+};
+
+static_assert(sizeof(Pte) == 4 && sizeof(Pde) == 4);
+static_assert(Pte::present(FrameNumber(0x12345), {Access::ReadWrite, Privilege::User, Scope::Local}).word() == 0x1234'5007);
+static_assert(Pte::present(FrameNumber(1), {Access::ReadOnly, Privilege::Supervisor, Scope::Global}).word() == 0x0000'1101);
+static_assert(Pde::table(FrameNumber(0x200), Access::ReadWrite, Privilege::User).word() == 0x0020'0007);
+static_assert(Pde::large_page(FrameNumber(0x400), {Access::ReadWrite, Privilege::Supervisor, Scope::Global}).word() == 0x0040'0183);
+
+} // namespace mm

@@ -1,0 +1,49 @@
+/// @file
+/// The only way to a frame's bytes.
+///
+/// Low memory is identity mapped, so a cast would work there, and fail in the High zone, in host tests, and in the reader's
+/// mind. `frame_memory()` works everywhere: below 256 MiB it is the identity mapping, above it a temporary page (kmap).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "lib/address.h"
+
+namespace mm {
+
+/// A frame's 4096 bytes, reachable while this object lives. Moves, does not copy; the destructor gives the temporary
+/// mapping back, if there was one.
+class FrameMemory {
+public:
+    FrameMemory(FrameMemory&& other) : data_(other.data_) { other.data_ = nullptr; }
+    FrameMemory(const FrameMemory&) = delete;
+    FrameMemory& operator=(const FrameMemory&) = delete;
+    FrameMemory& operator=(FrameMemory&&) = delete;
+    ~FrameMemory();
+
+    /// The frame as an array of T: `frame_memory(frame).as<uint32_t>()[3]`. Valid only while this object lives.
+    template <typename T>
+    T* as() const { return static_cast<T*>(data_); }
+
+private:
+    friend FrameMemory frame_memory(FrameNumber frame);
+    explicit FrameMemory(void* data) : data_(data) {}
+    void* data_;
+};
+
+/// Makes the frame's bytes reachable. Temporary mappings are few (kKmapSlots in kmap.h), so keep the object short-lived:
+/// no more than four at a time in one function.
+/// @param frame  any frame of memory; reserved ones too
+FrameMemory frame_memory(FrameNumber frame);
+
+/// Writes `word` to all 1024 words of the frame, from byte offset `from` (a multiple of 4) on.
+void fill_frame(FrameNumber frame, uint32_t word, size_t from = 0);
+
+/// Fills the frame with zeros.
+inline void zero_frame(FrameNumber frame) { fill_frame(frame, 0); }
+
+/// Copies 4096 bytes.
+void copy_frame(FrameNumber to, FrameNumber from);
+
+} // namespace mm

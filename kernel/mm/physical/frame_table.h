@@ -1,0 +1,40 @@
+/// @file
+/// One record per frame of physical memory: what it is used for and by how many.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "lib/address.h"
+
+namespace mm {
+
+/// What a frame is, as the kernel (not the allocator) sees it.
+enum class FrameUse : uint8_t {
+    NotMemory = 0,  ///< A hole, or a device: never allocated.
+    Reserved,       ///< Memory that is taken for good: BIOS, kernel image, frame table, modules.
+    Free,           ///< In the hands of the frame allocator.
+    Allocated,      ///< Handed out; `references` says to how many.
+};
+
+/// One entry of the frame table. 16 bytes, so that an index is a shift.
+struct FrameInfo {
+    uint32_t references;    ///< Owners of an Allocated frame.
+    FrameUse use;
+    uint8_t allocator_tag;  ///< The frame allocator's own byte, in every state. 0 at first.
+    uint16_t unused;
+    uint32_t link[2];       ///< The frame allocator's own words while the frame is not Allocated. 0 at first.
+};
+static_assert(sizeof(FrameInfo) == 16);
+
+/// The table, indexed by frame number from 0 up to (not including) `frame_count()`.
+namespace frame_table {
+
+/// Frames that the table covers: one past the last frame of memory.
+size_t frame_count();
+
+/// The entry of `frame`, which must be below frame_count().
+FrameInfo& info(FrameNumber frame);
+
+} // namespace frame_table
+} // namespace mm
