@@ -1,0 +1,1 @@
+"""Judging: from a submission's files to a record per test."""

@@ -1,0 +1,1 @@
+"""Reports, all drawn from the records that a run leaves behind."""
