@@ -374,20 +374,21 @@ class _Stretch:
 
 
 def compare(expected: Iterable[PageRun], actual: Iterable[PageRun], begin: int = 0, end: int = ADDRESS_SPACE, *,
-            sizes: bool = False, globals_: bool = True, limit: int = 16) -> list[Difference]:
+            sizes: bool = False, globals_: bool = True, limit: int = 16,
+            words: tuple[str, str] = ("expected", "seen")) -> list[Difference]:
     """Where two sets of pages disagree within [begin, end): nothing if they mean the same.
 
     Meaning is compared, not bits: which memory, and the rights of both levels together. Accessed, dirty and available bits
     play no part; whether a stretch is made of 4 KiB or 4 MiB pages only with `sizes`; the global bit unless `globals_` is
     False. Neighbouring pages that disagree alike make one difference, and at most `limit` are told; a last one of kind
-    "more" then counts the rest.
+    "more" then counts the rest. `words` name the two sides in the sentences.
     """
     stretches: list[_Stretch] = []
     for first, last, want, seen in _segments(_clip(expected, begin, end), _clip(actual, begin, end)):
         kind = _kind(want, seen, sizes, globals_)
         if kind:
             _append(stretches, kind, want, seen, first, last, sizes)
-    told = [Difference(s.kind, s.begin, s.end - s.begin, _sentence(s, sizes)) for s in stretches[:limit]]
+    told = [Difference(s.kind, s.begin, s.end - s.begin, _sentence(s, sizes, words)) for s in stretches[:limit]]
     rest = stretches[limit:]
     if rest:
         pages = sum(s.end - s.begin for s in rest) // PAGE
@@ -445,12 +446,12 @@ def _alike(runs: list[PageRun], run: PageRun | None, sizes: bool) -> bool:
     return runs[0].rights == run.rights and (not sizes or runs[0].large == run.large)
 
 
-def _sentence(stretch: _Stretch, sizes: bool) -> str:
+def _sentence(stretch: _Stretch, sizes: bool, words: tuple[str, str]) -> str:
     pages = (stretch.end - stretch.begin) // PAGE
     where = f"{stretch.begin:#010x}"
     if pages > 1:
         where += f" to {stretch.end - 1:#010x} ({pages} pages)"
-    return f"{where}: expected {_in_words(stretch.expected, sizes)}, seen {_in_words(stretch.actual, sizes)}"
+    return f"{where}: {words[0]} {_in_words(stretch.expected, sizes)}, {words[1]} {_in_words(stretch.actual, sizes)}"
 
 
 def _in_words(runs: list[PageRun], sizes: bool) -> str:

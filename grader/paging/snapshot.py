@@ -1,0 +1,141 @@
+"""What one checkpoint looked like: registers, page tables and the use of every frame, as a record that can be kept.
+
+The judge takes a snapshot while the machine is stopped and writes it as JSON beside the test's record; `faultline view`
+draws it, then or years later. Two parts are read from the machine's memory: the tables that CR3 leads to, and the
+kernel's frame table (kernel/mm/physical/frame_table.h), an array of 16 bytes per frame whose fifth byte is the frame's use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+
+from paging.tables import PAGE, ReadPhysical, TableSet, read_tables
+
+FRAME_INFO_SIZE = 16
+FRAME_INFO_USE = 4  # offset of FrameInfo::use
+
+# FrameUse in kernel/mm/physical/frame_table.h, and what the host makes of it
+USES = ("hole", "reserved", "free", "allocated")
+KINDS = (*USES, "kernel", "module", "table", "directory", "conflict")
+ZONES = (("DMA", 0, 4096), ("Normal", 4096, 65536), ("High", 65536, 1 << 20))
+
+_READ_AT_ONCE = 1 << 20
+
+
+@dataclass(frozen=True)
+class NamedRange:
+    """Physical bytes [begin, end) that the host knows: the kernel's image, a boot module."""
+
+    begin: int
+    end: int
+    kind: str  # "kernel" or "module"
+
+
+@dataclass(frozen=True)
+class FrameRun:
+    """Frames [begin, end) of one kind."""
+
+    begin: int
+    end: int
+    kind: str
+
+    @property
+    def count(self) -> int:
+        return self.end - self.begin
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One checkpoint of one test."""
+
+    name: str
+    registers: dict[str, int]
+    tables: TableSet
+    uses: tuple[tuple[int, int], ...] = ()  # (frames, FrameUse) in order of frames; empty if not read
+    ranges: tuple[NamedRange, ...] = ()
+    ticks: int = 0
+
+    @cached_property
+    def frame_map(self) -> list[FrameRun]:
+        """Physical memory as runs by kind.
+
+        What a frame is comes from the kernel's frame table; the host then paints what it knows better: kernel image and
+        modules among the reserved frames, page tables among all. A page table in a frame that counts as free is "conflict".
+        """
+        codes = bytearray().join(bytes([min(use, 3)]) * count for count, use in self.uses)
+        for known in self.ranges:
+            code = KINDS.index(known.kind)
+            for frame in range(known.begin // PAGE, min((known.end + PAGE - 1) // PAGE, len(codes))):
+                if codes[frame] == USES.index("reserved"):
+                    codes[frame] = code
+        for frame in (*self.tables.table_frames(), self.tables.directory_frame):
+            if frame < len(codes):
+                kind = "directory" if frame == self.tables.directory_frame else "table"
+                codes[frame] = KINDS.index("conflict" if codes[frame] in (0, 2) else kind)
+        runs, begin = [], 0
+        for code, group in groupby(codes):
+            end = begin + sum(1 for _ in group)
+            runs.append(FrameRun(begin, end, KINDS[code]))
+            begin = end
+        return runs
+
+    @property
+    def frame_count(self) -> int:
+        return sum(count for count, _ in self.uses)
+
+    def zone_counts(self) -> list[tuple[str, dict[str, int]]]:
+        """For each zone that the machine reaches: its name, and how many frames of each kind it has."""
+        result = []
+        for name, begin, end in ZONES:
+            counts: dict[str, int] = {}
+            for run in self.frame_map:
+                frames = min(end, run.end) - max(begin, run.begin)
+                if frames > 0:
+                    counts[run.kind] = counts.get(run.kind, 0) + frames
+            if counts:
+                result.append((name, counts))
+        return result
+
+    def to_json(self) -> dict[str, object]:
+        """Plain JSON values."""
+        return {"name": self.name, "ticks": self.ticks, "registers": dict(self.registers), "tables": self.tables.to_json(),
+                "uses": [list(run) for run in self.uses],
+                "ranges": [[known.begin, known.end, known.kind] for known in self.ranges]}
+
+    @staticmethod
+    def from_json(record: dict) -> Snapshot:
+        """The inverse of to_json(). Raises ValueError for what is no snapshot."""
+        try:
+            uses = tuple((int(count), int(use)) for count, use in record["uses"])
+            ranges = tuple(NamedRange(int(begin), int(end), str(kind)) for begin, end, kind in record["ranges"])
+            if sum(count for count, _ in uses) > 1 << 20 or any(count < 0 or use < 0 for count, use in uses):
+                raise ValueError("more frames than 4 GiB hold")
+            if any(known.kind not in KINDS for known in ranges):
+                raise ValueError("a range of unknown kind")
+            return Snapshot(str(record["name"]), {str(k): int(v) for k, v in record["registers"].items()},
+                            TableSet.from_json(record["tables"]), uses, ranges, int(record["ticks"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a snapshot: {error}") from error
+
+
+def take_snapshot(name: str, *, registers: Mapping[str, int], physical: ReadPhysical, memory_end: int | None = None,
+                  frame_table: int = 0, frame_count: int = 0, ranges: Iterable[NamedRange] = (), ticks: int = 0,
+                  tables: TableSet | None = None) -> Snapshot:
+    """Reads a snapshot of a stopped machine.
+
+    `frame_table` is the physical address of the kernel's frame table and `frame_count` its length; without them, there is
+    no frame map. `tables` spares a second reading of the page tables.
+    """
+    if tables is None:
+        tables = read_tables(physical, registers["cr3"], registers["cr4"], memory_end=memory_end)
+    frame_count = min(frame_count, 1 << 20)
+    uses = bytearray()
+    size = frame_count * FRAME_INFO_SIZE
+    for offset in range(0, size, _READ_AT_ONCE):
+        data = physical(frame_table + offset, min(_READ_AT_ONCE, size - offset))
+        uses += data[FRAME_INFO_USE::FRAME_INFO_SIZE]
+    runs = tuple((sum(1 for _ in group), use) for use, group in groupby(uses))
+    return Snapshot(name, dict(registers), tables, runs, tuple(ranges), ticks)
