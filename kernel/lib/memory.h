@@ -1,9 +1,10 @@
 /// @file
-/// The four functions that the compiler calls by itself, even in freestanding code (GCC manual, "Language Standards").
-/// The string instructions count as one tick per element in the emulator, and are microcoded to be fast on real CPUs.
+/// Filling and copying memory. The first four are functions that the compiler calls by itself, even in freestanding code
+/// (GCC manual, "Language Standards Supported"). All run at one tick per element in the emulator.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 extern "C" {
 void* memset(void* destination, int byte, size_t length);
@@ -11,3 +12,6 @@ void* memcpy(void* destination, const void* source, size_t length);
 void* memmove(void* destination, const void* source, size_t length);
 int memcmp(const void* left, const void* right, size_t length);
 }
+
+/// Writes `word` `count` times from `destination` on.
+void fill_words(uint32_t* destination, uint32_t word, size_t count);

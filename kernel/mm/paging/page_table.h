@@ -10,6 +10,13 @@
 /// | kUserBegin to kUserEnd  | each page directory its own pages; its page tables belong to it alone                 |
 /// | kSharedBegin to 2^32    | the kernel, through kernel_directory() only; every directory shares these page tables |
 ///
+/// A page table that map() adds to the shared range goes into kernel_directory(); other directories learn of it at their
+/// first access, by a page fault (mm/paging/shared_range.h), or at once if the piece likes. The 4 MiB from kPieceSlot on are
+/// the piece's own: it may keep a recursive slot there; nobody else maps anything there.
+///
+/// The frames that a piece takes hold page directories and page tables, nothing else; what it must remember besides lies in
+/// its own variables. The tables are the truth: functions read them as they are, with what the CPU noted in them.
+///
 /// All functions work on any directory, whether or not CR3 points to it. After a call returns, no TLB entry of the CPU
 /// contradicts the page tables; see tlb.h. A call that changes up to kFullFlushPages pages forgets just those
 /// (tlb::invalidate_page); only a larger one may flush everything.
@@ -26,6 +33,7 @@ namespace mm {
 inline constexpr uint32_t kUserBegin = 0x1000'0000;
 inline constexpr uint32_t kUserEnd = 0xC000'0000;
 inline constexpr uint32_t kSharedBegin = 0xC000'0000;
+inline constexpr uint32_t kPieceSlot = 0xFF80'0000; ///< One directory entry that the piece may use as it likes.
 
 /// The two page sizes of the i386 with CR4.PSE.
 enum class PageSize : uint32_t { Small = kPageSize, Large = kLargePageSize };
@@ -76,17 +84,20 @@ Result<PageDirectory> create();
 Result<void> destroy(PageDirectory directory);
 
 /// Maps `count` pages of `size` bytes from `start` on to the frames from `first` on, in order. What was mapped there before
-/// is replaced. A large page that is only partly replaced is split: its other pages keep frame, rights and contents.
+/// is replaced. A large page that is only partly replaced is split: its other pages keep frame, rights and contents, and
+/// have the accessed and dirty bits of the large page. PageSize::Large is one directory entry each, without a page table; a
+/// page table of the user range that it replaces is given back.
 ///
 /// @param start  a multiple of `size`
 /// @param first  for PageSize::Large a multiple of 1024 frames
-/// @param rights Global and Supervisor only go with the shared range, Local only with the user range; every
-///               other combination of the three is allowed in its range as the errors below say
+/// @param rights User goes with the user range only, Global with the shared range only; every other combination is
+///               allowed, such as Supervisor pages in the user range and Local ones in the shared range
 /// @return Error::InvalidArgument  count is 0; User rights in the shared range; Global in the user range
 ///         Error::Misaligned      start or first is not a multiple of the page size
 ///         Error::OutOfRange      the range wraps, or leaves the user range (any directory) or the shared range (the
 ///                                kernel's directory); or the frames end past 4 GiB
-///         Error::Unsupported     PageSize::Large in a kernel without CONFIG_LARGE_PAGES
+///         Error::Unsupported     PageSize::Large in a kernel without CONFIG_LARGE_PAGES, and in the shared range: other
+///                                directories hold copies of its PDEs, which therefore never change once they are present
 ///         Error::OutOfMemory     no frame for a page table
 /// On any error nothing has changed: no page, no page table, no frame.
 Result<void> map(PageDirectory directory, VirtAddr start, FrameNumber first, size_t count, PageSize size, Rights rights);
@@ -97,9 +108,9 @@ Result<void> map(PageDirectory directory, VirtAddr start, FrameNumber first, siz
 /// @return as map(): InvalidArgument, Misaligned, OutOfRange; OutOfMemory when a split finds no frame. Nothing has changed then.
 Result<void> unmap(PageDirectory directory, VirtAddr start, size_t count);
 
-/// Changes the rights of `count` pages of 4 KiB from `start` on; their frames stay. A large page that is only partly covered
-/// is split.
-/// @return as map(), and Error::NotMapped when any page of the range is not mapped. Nothing has changed then.
+/// Changes the rights of `count` pages of 4 KiB from `start` on; their frames and their accessed and dirty bits stay. A large
+/// page that is only partly covered is split.
+/// @return as map() and unmap(), and Error::NotMapped when any page of the range is not mapped. Nothing has changed then.
 Result<void> protect(PageDirectory directory, VirtAddr start, size_t count, Rights rights);
 
 /// What the CPU would find for `address` if CR3 pointed to `directory`: any address, of any range.

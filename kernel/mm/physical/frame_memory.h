@@ -32,10 +32,17 @@ private:
     void* data_;
 };
 
-/// Makes the frame's bytes reachable. Temporary mappings are few (kKmapSlots in kmap.h), so keep the object short-lived:
+/// Makes the frame's bytes reachable. Temporary mappings are few (kKmapSlots in mm/paging/layout.h), so keep the object short-lived:
 /// no more than four at a time in one function.
 /// @param frame  any frame of memory; reserved ones too
 FrameMemory frame_memory(FrameNumber frame);
+
+/// How frames outside the identity mapping are reached: kmap, a floor above, registers itself here.
+struct TemporaryMapper {
+    void* (*map)(FrameNumber frame);
+    void (*unmap)(void* address); ///< Gets every address that a FrameMemory held; passes over those that map() did not make.
+};
+void set_temporary_mapper(TemporaryMapper mapper);
 
 /// Writes `word` to all 1024 words of the frame, from byte offset `from` (a multiple of 4) on.
 void fill_frame(FrameNumber frame, uint32_t word, size_t from = 0);

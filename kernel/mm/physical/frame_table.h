@@ -30,6 +30,12 @@ static_assert(sizeof(FrameInfo) == 16);
 /// The table, indexed by frame number from 0 up to (not including) `frame_count()`.
 namespace frame_table {
 
+/// Takes frames for the table, one entry per frame up to the end of memory, and clears it. Before paging is on.
+void build();
+
+/// Sets each entry's `use` from the usable and the reserved ranges. Once, when all reservations are made.
+void classify();
+
 /// Frames that the table covers: one past the last frame of memory.
 size_t frame_count();
 

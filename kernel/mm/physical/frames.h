@@ -25,4 +25,11 @@ void share(FrameNumber frame);
 /// Frames handed out by allocate() and not yet given back. Kept by the kernel, not by the lab's piece.
 size_t in_use();
 
+/// For tests of what happens without memory: the next `count` allocations succeed, every later one fails with
+/// Error::OutOfMemory although frames are free.
+void fail_after(size_t count);
+
+/// Ends what fail_after() began.
+void fail_never();
+
 } // namespace mm::frames

@@ -20,10 +20,13 @@ enum class Zone : uint32_t {
 inline constexpr size_t kZoneCount = 3;
 inline constexpr std::array kAllZones = {Zone::Dma, Zone::Normal, Zone::High};
 
+/// Memory below this (the DMA and Normal zones) is mapped at its physical address, as far as the machine has any.
+inline constexpr uint32_t kIdentityEnd = 0x1000'0000;
+
 /// The frames that belong to `zone`, whether or not the machine has memory there.
 constexpr FrameRange zone_frames(Zone zone) {
     constexpr uint32_t dma_end = (16u << 20) >> kPageShift;
-    constexpr uint32_t normal_end = (256u << 20) >> kPageShift;
+    constexpr uint32_t normal_end = kIdentityEnd >> kPageShift;
     switch (zone) {
     case Zone::Dma: return {FrameNumber(0), FrameNumber(dma_end)};
     case Zone::Normal: return {FrameNumber(dma_end), FrameNumber(normal_end)};

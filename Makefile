@@ -1,0 +1,79 @@
+# Faultline. `make` alone prints the targets.
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+# Quiet unless V=1.
+Q := $(if $(filter 1,$(V)),,@)
+say = @$(if $(filter 1,$(V)),:,printf '  %-5s %s\n' "$(1)" "$(2)")
+
+include kernel/kernel.mk
+
+FAULTLINE := grader/faultline
+JOBS ?= $(shell nproc)
+LAB ?= all
+
+.PHONY: help
+help: ## this list
+	@echo "Faultline: kernel memory management, from page tables to verdicts."
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+	@echo
+	@echo "  V=1 shows the commands. More: README.md"
+
+.PHONY: setup
+setup: ## install what is missing (Debian packages; root or sudo)
+	@grader/setup
+
+.PHONY: kernel
+kernel: setup ## build the kernel: build/default/kernel.elf [PIECES="01-frames"] [SUBMISSION=dir]
+	@$(MAKE) --no-print-directory -j$(JOBS) kernel-elf
+
+.PHONY: grading-kernel
+grading-kernel: setup ## build what submissions are linked with: build/grading
+	@$(MAKE) --no-print-directory -j$(JOBS) PROFILE=grading PIECES= SUBMISSION= kernel-grading
+
+.PHONY: grade
+grade: grading-kernel ## grade a submission [SUBMISSION=labs] [LAB=all] [SEED=n] [ARGS=...]
+	@$(FAULTLINE) grade $(LAB) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+.PHONY: view
+view: grading-kernel ## page tables and frame map as pictures [LAB=02-paging] [SUBMISSION=dir]
+	@$(FAULTLINE) view $(LAB) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(ARGS)
+
+.PHONY: debug
+debug: grading-kernel ## GDB on the emulated machine [LAB=02-paging] [TEST=id] [SUBMISSION=dir] [GDBFLAGS=...]
+	@$(FAULTLINE) debug $(LAB) $(TEST) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(ARGS)
+
+.PHONY: run
+run: kernel ## boot the kernel, console in this terminal [EMU=qemu] [MEM=64] [APPEND=...] [PIECES=...]
+	@grader/emulator/run.py --elf $(OUT)/kernel.elf --emulator $(or $(EMU),bochs) --memory $(or $(MEM),64) --append "$(APPEND)"
+
+.PHONY: test
+test: setup docs ## all tests: kernel, grader, both labs, the corpus, the docs
+	@$(MAKE) --no-print-directory -j$(JOBS) kernel-elf
+	@$(MAKE) --no-print-directory -j$(JOBS) PROFILE=grading kernel-grading
+	@/usr/bin/python3 -m pytest -n $(JOBS) grader/tests $(ARGS)
+
+.PHONY: bench
+bench: grading-kernel ## figures in emulated ticks
+	@/usr/bin/python3 grader/bench.py
+
+.PHONY: docs
+docs: setup ## the book: build/docs/html/index.html
+	$(call say,DOCS,build/docs)
+	@mkdir -p build/docs
+	$(Q)doxygen docs/Doxyfile
+
+.PHONY: menuconfig defconfig
+menuconfig: setup build/.config ## choose the kernel's options
+	@KCONFIG_CONFIG=build/.config menuconfig kernel/Kconfig
+defconfig: ## take the default options back
+	@mkdir -p build && cp kernel/configs/defconfig build/.config
+
+.PHONY: doctor
+doctor: ## what is missing on this machine, and how to get it
+	@$(FAULTLINE) doctor
+
+.PHONY: clean
+clean: ## remove build/
+	@rm -rf build

@@ -1,0 +1,179 @@
+#include "guest/harness.h"
+
+#include "arch/cpu.h"
+#include "boot_information.h"
+#include "boot_task.h"
+#include "lib/format.h"
+#include "lib/image.h"
+#include "lib/panic.h"
+#include "lib/text.h"
+#include "mm/paging/kernel_map.h"
+
+extern "C" const harness::Verb harness_verbs_begin[], harness_verbs_end[];
+
+// The three stops. The empty assembly keeps each a function of its own, with its argument where the debugger looks for it.
+extern "C" {
+[[gnu::noinline]] void harness_operation(uint32_t number) { asm volatile("" : : "r"(number) : "memory"); }
+[[gnu::noinline]] void harness_checkpoint(const char* name) { asm volatile("" : : "r"(name) : "memory"); }
+[[gnu::noinline]] void harness_finished() { asm volatile("" : : : "memory"); }
+}
+
+namespace harness {
+
+namespace {
+
+HARNESS_DATA uint32_t results[kMaxOperations + 1]; ///< First value of each operation's result, for `$N`.
+HARNESS_DATA uint32_t current_operation;
+
+void protect(mm::Access access) { mm::kernel_map::set_image_access(VirtAddr(image::harness_begin()), VirtAddr(image::harness_end()), access); }
+
+/// `$7`, `$7+4096`, `$7-1`.
+uint32_t resolve(const char* word) {
+    char digits[kMaxLine];
+    size_t length = 0;
+    const char* at = word + 1;
+    while (*at && *at != '+' && *at != '-') digits[length++] = *at++;
+    digits[length] = 0;
+    const auto operation = parse_number(digits);
+    if (operation.is_error() || operation.value() == 0 || operation.value() >= current_operation) bad_script("not an earlier operation", word);
+    const uint32_t value = results[operation.value()];
+    if (*at == 0) return value;
+    const auto offset = parse_number(at + 1);
+    if (offset.is_error()) bad_script("not a number after the sign", word);
+    return *at == '+' ? value + offset.value() : value - offset.value();
+}
+
+const Verb* find_verb(const char* name) {
+    for (const Verb* verb = harness_verbs_begin; verb < harness_verbs_end; ++verb) {
+        if (text_equal(verb->name, name)) return verb;
+    }
+    return nullptr;
+}
+
+/// Splits a line at its spaces, in place.
+size_t split(char* line, const char** words) {
+    size_t count = 0;
+    for (char* at = line; *at;) {
+        while (*at == ' ') *at++ = 0;
+        if (!*at) break;
+        if (count == kMaxArguments + 1) bad_script("too many arguments", words[0]);
+        words[count++] = at;
+        while (*at && *at != ' ') ++at;
+    }
+    return count;
+}
+
+void perform(char* line) {
+    const char* words[kMaxArguments + 1] = {};
+    const size_t count = split(line, words);
+    if (count == 0) return bad_script("an empty line", "");
+    const Verb* verb = find_verb(words[0]);
+    if (!verb) bad_script("no such operation", words[0]);
+    Call call(current_operation, words + 1, count - 1);
+    harness_operation(current_operation);
+    verb->perform(call);
+    if (!call.has_replied()) call.reply({});
+}
+
+const BootModule& script_module() {
+    for (const BootModule& module : boot_information().files()) {
+        if (text_equal(module.name, "script")) return module;
+    }
+    PANIC("the grader's guest was started without a script");
+}
+
+/// Copies the next line of the script and returns where the one after it begins.
+const char* next_line(const char* at, const char* end, char* line) {
+    size_t length = 0;
+    for (; at < end && *at != '\n'; ++at) {
+        if (length + 1 == kMaxLine) bad_script("a line is too long", "");
+        line[length++] = *at;
+    }
+    line[length] = 0;
+    return at < end ? at + 1 : end;
+}
+
+void run() {
+    const BootModule& script = script_module();
+    const char* at = reinterpret_cast<const char*>(script.begin.value());
+    const char* const end = at + script.length;
+    char line[kMaxLine];
+    while (at < end) {
+        at = next_line(at, end, line);
+        if (++current_operation > kMaxOperations) bad_script("too many operations", "");
+        perform(line);
+    }
+    harness_finished();
+    Cpu::halt_forever();
+}
+
+void checkpoint(Call& call) { harness_checkpoint(call.word(0)); }
+
+/// Text for people who watch the serial line; the words are in the script itself.
+void say(Call&) {}
+
+BOOT_TASK(harness, "harness", run);
+HARNESS_VERB("checkpoint", checkpoint);
+HARNESS_VERB("say", say);
+
+} // namespace
+
+void bad_script(const char* why, const char* what) {
+    print("={} bad {}: {}\n", current_operation, why, what);
+    harness_finished();
+    Cpu::halt_forever();
+}
+
+const char* Call::word(size_t i) const {
+    if (i >= count_) bad_script("an argument is missing", "");
+    return words_[i];
+}
+
+uint32_t Call::number(size_t i) const {
+    const char* text = word(i);
+    if (text[0] == '$') return resolve(text);
+    const auto value = parse_number(text);
+    if (value.is_error()) bad_script("not a number", text);
+    return value.value();
+}
+
+mm::Zone Call::zone(size_t i) const {
+    const char* text = word(i);
+    if (text_equal(text, "dma")) return mm::Zone::Dma;
+    if (text_equal(text, "normal")) return mm::Zone::Normal;
+    if (text_equal(text, "high")) return mm::Zone::High;
+    return mm::Zone(number(i));
+}
+
+void Call::enter_piece() {
+    entered_once_ = true;
+    protect(mm::Access::ReadOnly);
+    entered_ = Cpu::ticks();
+}
+
+void Call::leave_piece() {
+    ticks_ += Cpu::ticks() - entered_;
+    protect(mm::Access::ReadWrite);
+}
+
+void Call::finish_record() {
+    if (entered_once_) print(" t={}", ticks_);
+    print("\n");
+    replied_ = true;
+}
+
+void Call::reply(std::initializer_list<uint32_t> values) {
+    results[operation_] = values.size() > 0 ? *values.begin() : 0;
+    print("={} ok", operation_);
+    for (const uint32_t value : values) print(" {x}", value);
+    finish_record();
+}
+
+void Call::reply(Error error, std::initializer_list<uint32_t> values) {
+    if (error == Error::None) return reply(values);
+    results[operation_] = 0;
+    print("={} error {}", operation_, error);
+    finish_record();
+}
+
+} // namespace harness

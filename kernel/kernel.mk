@@ -1,0 +1,73 @@
+# How the kernel is built, for one PROFILE: `default` (your configuration, build/.config) or `grading` (fixed, with the
+# grader's guest inside). Everything lands in build/PROFILE.
+
+PROFILE ?= default
+OUT := build/$(PROFILE)
+
+CROSS ?= i686-linux-gnu-
+CXX := $(CROSS)g++
+LD := $(CROSS)ld
+
+FLAGS := -std=c++20 -ffreestanding -nostdlib -fno-exceptions -fno-rtti -fno-pic -fno-pie -fno-stack-protector \
+	-fno-threadsafe-statics -fno-asynchronous-unwind-tables -fno-omit-frame-pointer -fno-strict-aliasing -fcf-protection=none \
+	-m32 -march=i686 -mno-sse -mno-mmx -O2 -g -Wall -Wextra -Werror -Ikernel -I$(OUT)/generated
+
+# The reference pieces, and the labs whose piece comes from SUBMISSION instead: PIECES="01-frames 02-paging", or "frames".
+LABS := $(sort $(notdir $(wildcard labs/[0-9]*)))
+SUBMISSION_PIECES := $(foreach piece,$(PIECES),$(or $(filter $(piece) %-$(piece),$(LABS)),\
+	$(error PIECES: there is no lab "$(piece)"; there are: $(LABS))))
+PIECE_FILES = $(notdir $(wildcard labs/$(1)/*.cpp))
+PIECE_SOURCE := $(if $(SUBMISSION),$(patsubst %/,%,$(SUBMISSION)),labs)
+PIECE_FOLDER = $(if $(filter $(1),$(SUBMISSION_PIECES)),$(PIECE_SOURCE),solutions)
+# Without solutions/ (a student's tree) the reference comes as objects from grader/prebuilt.
+piece_object = $(if $(and $(filter solutions,$(call PIECE_FOLDER,$(1))),$(if $(wildcard solutions/$(1)),,missing)),\
+	grader/prebuilt/$(1)/$(2:.cpp=.o),$(OUT)/$(call PIECE_FOLDER,$(1))/$(1)/$(2:.cpp=.o))
+PIECES_O := $(foreach lab,$(LABS),$(foreach file,$(call PIECE_FILES,$(lab)),$(call piece_object,$(lab),$(file))))
+
+KERNEL_SOURCES := $(sort $(shell find kernel -name '*.cpp' -o -name '*.S'))
+GUEST_SOURCES := $(if $(filter grading,$(PROFILE)),$(sort $(wildcard grader/guest/*.cpp)))
+OBJECTS := $(addprefix $(OUT)/,$(addsuffix .o,$(basename $(KERNEL_SOURCES) $(GUEST_SOURCES))))
+
+.PHONY: kernel-elf kernel-grading
+kernel-elf: $(OUT)/kernel.elf
+kernel-grading: $(OUT)/kernel.o $(PIECES_O) $(OUT)/flags.txt
+
+$(OUT)/generated/config.h: $(if $(filter grading,$(PROFILE)),kernel/configs/grading.config,build/.config) kernel/Kconfig kernel/tools/config.py
+	@/usr/bin/python3 kernel/tools/config.py $< $@ && touch $@
+
+build/.config:
+	@mkdir -p build && cp kernel/configs/defconfig $@
+
+$(OUT)/%.o: %.cpp kernel/kernel.mk $(OUT)/generated/config.h
+	$(call say,CXX,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(FLAGS) -Igrader -MMD -MP -c $< -o $@
+
+$(OUT)/%.o: %.S kernel/kernel.mk $(OUT)/generated/config.h
+	$(call say,AS,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(FLAGS) -MMD -MP -c $< -o $@
+
+# All but the pieces, so that a submission is judged after compiling its own files only.
+$(OUT)/kernel.o: $(OBJECTS)
+	$(call say,LD,$@)
+	$(Q)$(LD) -m elf_i386 -r $^ -o $@
+
+# Linked twice: the symbol table of the backtraces is made from the first link and placed by the second.
+LIBGCC := $(shell $(CXX) -m32 -print-libgcc-file-name 2>/dev/null)
+$(OUT)/kernel.elf: $(OUT)/kernel.o $(PIECES_O) kernel/link.ld kernel/tools/symbols.py $(OUT)/pieces.txt
+	$(call say,LINK,$@)
+	$(Q)$(LD) -m elf_i386 -T kernel/link.ld $(OUT)/kernel.o $(PIECES_O) $(LIBGCC) -o $(OUT)/kernel.first.elf
+	$(Q)/usr/bin/python3 kernel/tools/symbols.py $(OUT)/kernel.first.elf $(OUT)/symbols.o
+	$(Q)$(LD) -m elf_i386 -T kernel/link.ld $(OUT)/kernel.o $(PIECES_O) $(OUT)/symbols.o $(LIBGCC) -o $@
+
+# Rewritten only when other pieces are chosen, so that the kernel is linked again then.
+.PHONY: FORCE
+$(OUT)/pieces.txt: FORCE
+	@mkdir -p $(@D); echo '$(PIECES_O)' | cmp -s - $@ || echo '$(PIECES_O)' > $@
+
+# One argument a line: the grader compiles submissions with exactly these.
+$(OUT)/flags.txt: kernel/kernel.mk Makefile
+	@mkdir -p $(@D); printf '%s\n' $(FLAGS) > $@
+
+-include $(OBJECTS:.o=.d) $(PIECES_O:.o=.d)

@@ -1,0 +1,96 @@
+/// @file
+/// The boot, as a list. Each step needs those above it; the comments say what for.
+
+#include "arch/cpu.h"
+#include "arch/i386/segments.h"
+#include "arch/i386/traps.h"
+#include "boot_information.h"
+#include "boot_task.h"
+#include "config.h"
+#include "drivers/keyboard.h"
+#include "drivers/screen.h"
+#include "drivers/serial.h"
+#include "drivers/timer.h"
+#include "lib/format.h"
+#include "lib/image.h"
+#include "lib/panic.h"
+#include "lib/text.h"
+#include "mm/paging/kernel_map.h"
+#include "mm/paging/layout.h"
+#include "mm/paging/shared_range.h"
+#include "mm/physical/boot_memory.h"
+#include "mm/physical/frame_allocator.h"
+#include "mm/physical/frame_table.h"
+#include "mm/report/reports.h"
+#include "monitor/crash_test.h"
+#include "monitor/monitor.h"
+
+extern "C" const BootTask boot_tasks_begin[], boot_tasks_end[];
+
+namespace {
+
+namespace boot_memory = mm::boot_memory;
+
+/// What is memory, but taken before the allocator starts.
+void reserve_what_is_taken() {
+    boot_memory::reserve({FrameNumber(0), FrameNumber(1)}, "page 0: interrupt vectors, and the home of null");
+    boot_memory::reserve({FrameNumber(0x9F), FrameNumber(0x100)}, "BIOS data, screen and ROM");
+    boot_memory::reserve_bytes(PhysAddr(image::begin()), image::end() - image::begin(), "kernel image");
+    for (const BootModule& module : boot_information().files()) boot_memory::reserve_bytes(module.begin, module.length, "boot module");
+}
+
+/// Everything that writes to physical addresses, which only works while paging is off.
+void build_tables() {
+    boot_memory::discover(boot_information().map());
+    reserve_what_is_taken();
+    mm::frame_table::build();
+    mm::kernel_map::build();
+    mm::frame_table::classify();
+}
+
+void start_frame_allocator() {
+    const auto started = mm::frame_allocator::initialize(boot_memory::usable(), boot_memory::reserved());
+    if (started.is_error()) PANIC("lab 01-frames: initialize() returned an error");
+}
+
+void print_account() {
+    print("\nFaultline: {} KiB of memory, command line \"{}\"\n", boot_memory::end_of_memory().value() * 4,
+          boot_information().command_line);
+    print("options: large pages {}, memory protection {}, memory debugging {}\n", CONFIG_LARGE_PAGES ? "on" : "off",
+          CONFIG_MEMORY_PROTECTION ? "on" : "off", CONFIG_MEMORY_DEBUGGING ? "on" : "off");
+    mm::report::memory_map();
+    mm::report::zones();
+    print("kernel map: ");
+    mm::report::page_tables(mm::kernel_directory());
+}
+
+void run_boot_tasks() {
+    for (const BootTask* task = boot_tasks_begin; task < boot_tasks_end; ++task) {
+        if (find_option(boot_information().command_line, task->option)) task->run();
+    }
+}
+
+/// The rest of the boot, on the stack with a guard page.
+void finish_boot() {
+    run_boot_tasks();
+    print_account();
+    initialize_timer();
+    initialize_keyboard();
+    if (const char* crash = find_option(boot_information().command_line, "crash")) run_crash_test(crash);
+    run_monitor();
+}
+
+} // namespace
+
+extern "C" void kernel_main(uint32_t magic, uint32_t information) {
+    i386::initialize_descriptor_tables();
+    initialize_serial();
+    read_boot_information(magic, information);
+    if (!find_option(boot_information().command_line, "harness")) initialize_screen();
+    build_tables();
+    i386::set_double_fault_directory(mm::kernel_directory().frame.address());
+    mm::kernel_map::activate();
+    mm::shared_range::initialize();
+    start_frame_allocator();
+    Cpu::run_on_stack(VirtAddr(mm::kBootStackEnd), finish_boot);
+}

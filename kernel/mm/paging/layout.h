@@ -1,0 +1,23 @@
+/// @file
+/// Fixed addresses of the kernel in virtual memory. docs/architecture.md draws the whole map.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "lib/address.h"
+
+namespace mm {
+
+/// The window of temporary mappings, one page table wide.
+inline constexpr uint32_t kKmapBegin = 0xF000'0000;
+inline constexpr size_t kKmapSlots = 16;
+
+/// Kernel stacks, each with a page below it that is never mapped: an overflow faults instead of spoiling what lies there.
+inline constexpr uint32_t kStacksBegin = 0xF040'0000;
+inline constexpr size_t kStackPages = 4;
+inline constexpr uint32_t kBootStackGuard = kStacksBegin;
+inline constexpr uint32_t kBootStackBegin = kBootStackGuard + kPageSize;
+inline constexpr uint32_t kBootStackEnd = kBootStackBegin + kStackPages * kPageSize;
+
+} // namespace mm

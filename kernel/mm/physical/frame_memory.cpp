@@ -1,0 +1,35 @@
+#include "mm/physical/frame_memory.h"
+
+#include "lib/memory.h"
+#include "mm/physical/zone.h"
+
+namespace mm {
+
+namespace {
+TemporaryMapper temporary;
+}
+
+void set_temporary_mapper(TemporaryMapper mapper) { temporary = mapper; }
+
+FrameMemory frame_memory(FrameNumber frame) {
+    const uint32_t address = frame.address().value();
+    return FrameMemory(address < kIdentityEnd ? reinterpret_cast<void*>(address) : temporary.map(frame));
+}
+
+FrameMemory::~FrameMemory() {
+    if (reinterpret_cast<uint32_t>(data_) >= kIdentityEnd) temporary.unmap(data_);
+}
+
+void fill_frame(FrameNumber frame, uint32_t word, size_t from) {
+    const FrameMemory memory = frame_memory(frame);
+    const size_t first = from / sizeof(uint32_t);
+    fill_words(memory.as<uint32_t>() + first, word, kPageSize / sizeof(uint32_t) - first);
+}
+
+void copy_frame(FrameNumber to, FrameNumber from) {
+    const FrameMemory target = frame_memory(to);
+    const FrameMemory source = frame_memory(from);
+    memcpy(target.as<void>(), source.as<void>(), kPageSize);
+}
+
+} // namespace mm

@@ -1,0 +1,97 @@
+#include "lib/format.h"
+#include "mm/paging/pte.h"
+#include "mm/physical/frame_memory.h"
+#include "mm/report/reports.h"
+
+namespace mm::report {
+
+namespace {
+
+/// Pages in a row, in virtual and in physical memory, with the same size and rights.
+struct Run {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    uint32_t physical = 0;
+    PageSize size = PageSize::Small;
+    Rights rights;
+
+    bool continues_with(const Run& next) const {
+        return end == next.begin && physical + static_cast<uint32_t>(end - begin) == next.physical && size == next.size &&
+               rights == next.rights;
+    }
+};
+
+void print_run(const Run& run) {
+    if (run.begin == run.end) return;
+    print("  {x8}-{x8} -> {x8}  {8} KiB  {}  {} {}{}\n", run.begin, run.end - 1, run.physical, (run.end - run.begin) / 1024,
+          run.size == PageSize::Large ? "4 MiB" : "4 KiB", run.rights.privilege == Privilege::User ? "user" : "kernel",
+          run.rights.access == Access::ReadWrite ? "rw" : "r-", run.rights.scope == Scope::Global ? " global" : "");
+}
+
+/// Collects pages and prints a run when the next page does not continue it.
+class Runs {
+public:
+    void add(const Run& next) {
+        if (run_.begin != run_.end && run_.continues_with(next)) {
+            run_.end = next.end;
+        } else {
+            print_run(run_);
+            run_ = next;
+        }
+    }
+    void finish() const { print_run(run_); }
+
+private:
+    Run run_;
+};
+
+/// What both levels allow: a page is as writable and as open to users as its PDE lets it be.
+Rights both(Rights upper, Rights lower) {
+    return {upper.access == Access::ReadWrite ? lower.access : Access::ReadOnly,
+            upper.privilege == Privilege::User ? lower.privilege : Privilege::Supervisor, lower.scope};
+}
+
+void add_table(Runs& runs, uint64_t begin, Pde pde) {
+    const FrameMemory table = frame_memory(pde.frame());
+    for (size_t i = 0; i < kPagesPerLargePage; ++i) {
+        const Pte pte = table.as<Pte>()[i];
+        const uint64_t at = begin + i * kPageSize;
+        if (pte.is_present())
+            runs.add({at, at + kPageSize, pte.frame().address().value(), PageSize::Small, both(pde.rights(), pte.rights())});
+    }
+}
+
+void print_entry(const char* level, uint32_t index, uint32_t word, const char* leads_to) {
+    const auto bit = [word](uint32_t mask, const char* name) { return word & mask ? name : "-"; };
+    using namespace entry_bits;
+    print("  {} {4} = {x8}  {} {} {} {} {} {}  {}\n", level, index, word, bit(kPresent, "present"), bit(kWritable, "write"),
+          bit(kUser, "user"), bit(kAccessed, "accessed"), bit(kDirty, "dirty"), bit(kGlobal, "global"), leads_to);
+}
+
+} // namespace
+
+void page_tables(PageDirectory directory) {
+    print("page directory at {x8}\n", directory.frame.address());
+    const FrameMemory entries = frame_memory(directory.frame);
+    Runs runs;
+    for (size_t i = 0; i < kPagesPerLargePage; ++i) {
+        const Pde pde = entries.as<Pde>()[i];
+        const uint64_t begin = uint64_t{i} << kLargePageShift;
+        if (pde.is_table()) add_table(runs, begin, pde);
+        if (pde.is_large_page())
+            runs.add({begin, begin + kLargePageSize, pde.frame().address().value(), PageSize::Large, pde.rights()});
+    }
+    runs.finish();
+}
+
+void walk(PageDirectory directory, VirtAddr address) {
+    print("walk for {x8} in the page directory at {x8}\n", address, directory.frame.address());
+    const Pde pde = frame_memory(directory.frame).as<Pde>()[address.directory_index()];
+    print_entry("PDE", address.directory_index(), pde.word(),
+                pde.is_large_page() ? "a 4 MiB page" : pde.is_table() ? "a page table" : "nothing");
+    if (!pde.is_table()) return;
+    const Pte pte = frame_memory(pde.frame()).as<Pte>()[address.table_index()];
+    print_entry("PTE", address.table_index(), pte.word(), pte.is_present() ? "a 4 KiB page" : "nothing");
+}
+
+} // namespace mm::report

@@ -1,0 +1,25 @@
+/// @file
+/// What the memory subsystem says about itself on the console, for people.
+#pragma once
+
+#include "lib/address.h"
+#include "mm/paging/page_table.h"
+
+namespace mm::report {
+
+/// The firmware's memory map, what sanitise() made of it, and every reserved range with its owner.
+void memory_map();
+
+/// Per zone: frames of memory, frames that are free.
+void zones();
+
+/// The frame table, summed up as runs of frames with the same use.
+void frames();
+
+/// The pages of a directory as runs of equal size and rights: virtual range, physical range, rights.
+void page_tables(PageDirectory directory);
+
+/// The two entries that the CPU reads for one address, decoded.
+void walk(PageDirectory directory, VirtAddr address);
+
+} // namespace mm::report
