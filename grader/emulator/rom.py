@@ -29,7 +29,7 @@ from emulator.elf import BootImageError, KernelImage, read_kernel
 from emulator.machine import HIGH_MEMORY_START, KIB, LOW_MEMORY_END, MIB, Machine
 
 ROM_END = 2**32
-LARGEST_ROM_BYTES = 4 * MIB  # what Bochs takes as romimage
+LARGEST_ROM_BYTES = 2 * MIB  # what Bochs 2.7 takes as romimage
 ROM_GRANULARITY = 64 * KIB  # QEMU's -bios wants whole blocks of this
 STUB_BYTES = 512  # rom.S
 STUB_ADDRESS = ROM_END - STUB_BYTES
