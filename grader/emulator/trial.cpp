@@ -54,8 +54,7 @@ uint8_t read_port(uint16_t port) {
 }
 
 void wait_for(uint8_t line_status) {
-    while ((read_port(kCom1 + 5) & line_status) == 0) {
-    }
+    while ((read_port(kCom1 + 5) & line_status) == 0) {}
 }
 
 void put(char letter) {
@@ -83,7 +82,10 @@ void put_line(const char* name, uint64_t value) {
     put('\n');
 }
 
-template <typename T> T* at(uint32_t address) { return reinterpret_cast<T*>(address); }
+template <typename T>
+T* at(uint32_t address) {
+    return reinterpret_cast<T*>(address);
+}
 
 /// Tells modules apart: the sum of the bytes, each times its place.
 uint32_t checksum(const Module& module) {
