@@ -7,7 +7,7 @@
 
 namespace {
 
-BootInformation information;
+constinit BootInformation information{};
 
 namespace multiboot = i386::multiboot;
 

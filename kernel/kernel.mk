@@ -18,11 +18,11 @@ SUBMISSION_PIECES := $(foreach piece,$(PIECES),$(or $(filter $(piece) %-$(piece)
 	$(error PIECES: there is no lab "$(piece)"; there are: $(LABS))))
 PIECE_FILES = $(notdir $(wildcard labs/$(1)/*.cpp))
 PIECE_SOURCE := $(if $(SUBMISSION),$(patsubst %/,%,$(SUBMISSION)),labs)
-PIECE_FOLDER = $(if $(filter $(1),$(SUBMISSION_PIECES)),$(PIECE_SOURCE),solutions)
-# Without solutions/ (a student's tree) the reference comes as objects from grader/prebuilt.
-piece_object = $(if $(and $(filter solutions,$(call PIECE_FOLDER,$(1))),$(if $(wildcard solutions/$(1)),,missing)),\
-	grader/prebuilt/$(1)/$(2:.cpp=.o),$(OUT)/$(call PIECE_FOLDER,$(1))/$(1)/$(2:.cpp=.o))
-PIECES_O := $(foreach lab,$(LABS),$(foreach file,$(call PIECE_FILES,$(lab)),$(call piece_object,$(lab),$(file))))
+# The object of one file of one piece: the submission's, the reference's, or in a student's tree, which has no solutions/, the
+# reference as it was handed out.
+piece_object = $(if $(filter $(1),$(SUBMISSION_PIECES)),$(OUT)/submission/$(PIECE_SOURCE),$(if $(wildcard solutions/$(1)),\
+	$(OUT)/reference,grader/prebuilt))/$(1)/$(2:.cpp=.o)
+PIECES_O := $(foreach lab,$(LABS),$(foreach file,$(call PIECE_FILES,$(lab)),$(strip $(call piece_object,$(lab),$(file)))))
 
 KERNEL_SOURCES := $(sort $(shell find kernel -name '*.cpp' -o -name '*.S'))
 GUEST_SOURCES := $(if $(filter grading,$(PROFILE)),$(sort $(wildcard grader/guest/*.cpp)))
@@ -47,6 +47,16 @@ $(OUT)/%.o: %.S kernel/kernel.mk $(OUT)/generated/config.h
 	$(call say,AS,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(FLAGS) -MMD -MP -c $< -o $@
+
+compile_piece = $(Q)mkdir -p $(@D) && $(CXX) $(FLAGS) -MMD -MP -c $< -o $@
+
+$(OUT)/reference/%.o: solutions/%.cpp kernel/kernel.mk $(OUT)/generated/config.h
+	$(call say,CXX,$<)
+	$(compile_piece)
+
+$(OUT)/submission/%.o: %.cpp kernel/kernel.mk $(OUT)/generated/config.h
+	$(call say,CXX,$<)
+	$(compile_piece)
 
 # All but the pieces, so that a submission is judged after compiling its own files only.
 $(OUT)/kernel.o: $(OBJECTS)

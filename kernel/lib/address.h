@@ -76,6 +76,13 @@ struct FrameRange {
     constexpr bool operator==(const FrameRange&) const = default;
 };
 
+/// The frames that are in both ranges; an empty range when there are none.
+constexpr FrameRange intersect(FrameRange left, FrameRange right) {
+    const FrameNumber begin = left.begin < right.begin ? right.begin : left.begin;
+    const FrameNumber end = left.end < right.end ? left.end : right.end;
+    return begin < end ? FrameRange{begin, end} : FrameRange{begin, begin};
+}
+
 /// A power of two of frames: order 0 is one frame, order 3 a run of eight.
 class Order {
 public:

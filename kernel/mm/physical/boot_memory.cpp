@@ -38,6 +38,17 @@ const FrameRange* conflict(FrameRange candidate) {
     return found == taken.end() ? nullptr : &*found;
 }
 
+/// The lowest `count` frames in a row of `range` that nobody reserved; an empty range when there are none.
+FrameRange find_unreserved(size_t count, FrameRange range) {
+    FrameRange candidate{range.begin, range.begin + count};
+    while (candidate.end <= range.end) {
+        const FrameRange* taken = conflict(candidate);
+        if (!taken) return candidate;
+        candidate = {taken->end, taken->end + count};
+    }
+    return {};
+}
+
 /// Memory that answers: a map that calls a hole memory must not take the kernel down in a place that explains nothing.
 void check_memory_answers(FrameRange frames) {
     for (const FrameNumber frame : {frames.begin, FrameNumber(frames.end.value() - 1)}) {
@@ -73,17 +84,13 @@ void reserve_bytes(PhysAddr begin, uint32_t length, const char* what) {
 }
 
 FrameRange take(size_t count, const char* what) {
-    const FrameNumber limit = zone_frames(Zone::Normal).end;
-    for (const FrameRange range : usable()) {
-        FrameRange candidate{range.begin, range.begin + count};
-        while (candidate.end <= range.end && candidate.end <= limit) {
-            const FrameRange* taken = conflict(candidate);
-            if (!taken) {
-                check_memory_answers(candidate);
-                reserve(candidate, what);
-                return candidate;
-            }
-            candidate = {taken->end, taken->end + count};
+    for (const Zone zone : {Zone::Normal, Zone::Dma}) { // DMA memory is scarce: it comes last
+        for (const FrameRange range : usable()) {
+            const FrameRange found = find_unreserved(count, intersect(range, zone_frames(zone)));
+            if (found.count() == 0) continue;
+            check_memory_answers(found);
+            reserve(found, what);
+            return found;
         }
     }
     PANIC("too little memory: the kernel finds no room for its own tables");

@@ -39,12 +39,7 @@ void print_range(FrameRange range, const char* what) {
 /// Frames of `zone` in the firmware's map, reserved ones included.
 size_t frames_of_memory(Zone zone) {
     size_t count = 0;
-    const FrameRange all = zone_frames(zone);
-    for (const FrameRange range : boot_memory::usable()) {
-        const FrameNumber begin = range.begin < all.begin ? all.begin : range.begin;
-        const FrameNumber end = range.end < all.end ? range.end : all.end;
-        if (begin < end) count += end.value() - begin.value();
-    }
+    for (const FrameRange range : boot_memory::usable()) count += intersect(range, zone_frames(zone)).count();
     return count;
 }
 
