@@ -70,6 +70,10 @@ menuconfig: setup build/.config ## choose the kernel's options
 defconfig: ## take the default options back
 	@mkdir -p build && cp kernel/configs/defconfig build/.config
 
+.PHONY: student-tree
+student-tree: grading-kernel ## the tree to hand out: all but the solutions, reference pieces as objects FOLDER=dir
+	@grader/student_tree.py "$(FOLDER)"
+
 .PHONY: doctor
 doctor: ## what is missing on this machine, and how to get it
 	@$(FAULTLINE) doctor

@@ -1,8 +1,10 @@
-# How the kernel is built, for one PROFILE: `default` (your configuration, build/.config) or `grading` (fixed, with the
-# grader's guest inside). Everything lands in build/PROFILE.
+# How the kernel is built, for one PROFILE. `default` takes your configuration, build/.config; every other takes
+# kernel/configs/PROFILE.config and has the grader's guest inside. Submissions are judged with `grading`; the no-* profiles each
+# have one option off, for the tests. Everything lands in build/PROFILE.
 
 PROFILE ?= default
 OUT := build/$(PROFILE)
+CONFIGURATION := $(if $(filter default,$(PROFILE)),build/.config,kernel/configs/$(PROFILE).config)
 
 CROSS ?= i686-linux-gnu-
 CXX := $(CROSS)g++
@@ -25,14 +27,14 @@ piece_object = $(if $(filter $(1),$(SUBMISSION_PIECES)),$(OUT)/submission/$(PIEC
 PIECES_O := $(foreach lab,$(LABS),$(foreach file,$(call PIECE_FILES,$(lab)),$(strip $(call piece_object,$(lab),$(file)))))
 
 KERNEL_SOURCES := $(sort $(shell find kernel -name '*.cpp' -o -name '*.S'))
-GUEST_SOURCES := $(if $(filter grading,$(PROFILE)),$(sort $(wildcard grader/guest/*.cpp)))
+GUEST_SOURCES := $(if $(filter-out default,$(PROFILE)),$(sort $(wildcard grader/guest/*.cpp)))
 OBJECTS := $(addprefix $(OUT)/,$(addsuffix .o,$(basename $(KERNEL_SOURCES) $(GUEST_SOURCES))))
 
 .PHONY: kernel-elf kernel-grading
 kernel-elf: $(OUT)/kernel.elf
 kernel-grading: $(OUT)/kernel.o $(PIECES_O) $(OUT)/flags.txt
 
-$(OUT)/generated/config.h: $(if $(filter grading,$(PROFILE)),kernel/configs/grading.config,build/.config) kernel/Kconfig kernel/tools/config.py
+$(OUT)/generated/config.h: $(CONFIGURATION) kernel/Kconfig kernel/tools/config.py
 	@/usr/bin/python3 kernel/tools/config.py $< $@ && touch $@
 
 build/.config:
