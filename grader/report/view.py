@@ -1,0 +1,136 @@
+"""`faultline view`: page tables and frame maps of a test's checkpoints, in the terminal and as one HTML page.
+
+The page is a single file: inline SVG and CSS, no script, nothing fetched. All text that came from the machine is escaped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import jinja2
+from rich.console import Console
+from rich.text import Text
+
+from paging import svg
+from paging.draw import Line, changed_slots, changes, draw_text, plain, range_rows, register_words
+from paging.snapshot import Snapshot
+from paging.tables import USER, TableSet
+
+TEMPLATES = Path(__file__).resolve().parent
+MAX_TABLES = 6  # page tables drawn entry by entry for one checkpoint
+
+
+@dataclass(frozen=True)
+class TestView:
+    """What the pictures of one test need beside its snapshots."""
+
+    test: str
+    title: str
+    status: str
+    snapshots: tuple[Snapshot, ...]
+    expected: str = ""  # of a failure
+    seen: str = ""
+
+    __test__ = False  # not a test of pytest's
+
+
+def view(heading: str, tests: Sequence[TestView], *, details: Sequence[tuple[str, str]] = (), html: Path | None = None,
+         stream: TextIO | None = None) -> None:
+    """Prints every checkpoint to `stream` (standard output), and writes the page to `html`.
+
+    `heading` names lab and submission; `details` are (name, value) pairs such as the seed.
+    """
+    console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+    for test in tests:
+        _print_test(console, test)
+    if html is not None:
+        write_page(html, heading, tests, details)
+        console.print(f"pictures: {html}", markup=False)
+
+
+def _print_test(console: Console, test: TestView) -> None:
+    console.print(Text(f"{test.test}  {test.title}  [{test.status}]", style="bold"))
+    before = None
+    for number, snapshot in enumerate(test.snapshots, 1):
+        console.print(Text(f"\n-- checkpoint {number} of {len(test.snapshots)}: {snapshot.name} (tick {snapshot.ticks}) --", style="bold cyan"))
+        _print_lines(console, draw_text(snapshot, before))
+        before = snapshot
+    if not test.snapshots:
+        console.print(Text("no checkpoint was reached"))
+    console.print()
+
+
+def _print_lines(console: Console, lines: Sequence[Line]) -> None:
+    if not console.is_terminal:
+        console.print(plain(lines), markup=False)
+        return
+    for line in lines:
+        console.print(Text.assemble(*line))
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def write_page(path: Path, heading: str, tests: Sequence[TestView], details: Sequence[tuple[str, str]] = ()) -> None:
+    """Writes the page whole or not at all."""
+    temporary = path.with_name(path.name + ".partial")
+    temporary.write_text(render_page(heading, tests, details), "utf-8")
+    os.replace(temporary, path)
+
+
+def render_page(heading: str, tests: Sequence[TestView], details: Sequence[tuple[str, str]] = ()) -> str:
+    """The page as text."""
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True,
+                                     undefined=jinja2.StrictUndefined)
+    return environment.get_template("view.html.j2").render(
+        heading=heading, details=details, style=svg.STYLE, page_legend=svg.legend(svg.PAGE_LEGEND),
+        tests=[_test(number, test) for number, test in enumerate(tests, 1)])
+
+
+def _test(number: int, test: TestView) -> dict[str, Any]:
+    anchor = f"t{number}-" + re.sub(r"[^a-z0-9]+", "-", test.test.lower())
+    pairs = zip((None, *test.snapshots), test.snapshots)
+    return {"anchor": anchor, "id": test.test, "title": test.title, "status": test.status, "expected": test.expected,
+            "seen": test.seen,
+            "checkpoints": [_checkpoint(f"{anchor}-{place}", before, snapshot) for place, (before, snapshot) in enumerate(pairs, 1)]}
+
+
+def _checkpoint(anchor: str, before: Snapshot | None, snapshot: Snapshot) -> dict[str, Any]:
+    tables = snapshot.tables
+    changed = changed_slots(before and before.tables, tables)
+    rows, rest = range_rows(tables.pages(), 60)
+    kinds = {run.kind for run in snapshot.frame_map}
+    shown = _tables_to_show(tables, changed)
+    return {
+        "anchor": anchor, "name": snapshot.name, "ticks": snapshot.ticks, "before": before and before.name,
+        "registers": register_words(snapshot.registers),
+        "directory": svg.draw_directory(tables, changed),
+        "tables": [_table(tables, before, index) for index in shown[:MAX_TABLES]],
+        "tables_left_out": len(shown) - len(shown[:MAX_TABLES]),
+        "table_count": len(tables.table_slots), "large_count": sum(tables.is_large(pde) for pde in tables.directory),
+        "rows": rows, "rest": rest,
+        "frames": svg.draw_frames(snapshot, before) if snapshot.uses else "",
+        "frame_legend": svg.legend(kind for kind in svg.FRAME_LEGEND if kind in kinds),
+        "zones": snapshot.zone_counts(), "zone_kinds": [kind for kind in svg.FRAME_LEGEND if kind in kinds],
+        "kind_words": svg.KIND_WORDS,
+        "changes": changes(before, snapshot, 20), "findings": tables.findings(),
+    }
+
+
+def _tables_to_show(tables: TableSet, changed: set[int]) -> list[int]:
+    """The tables worth a drawing of their own: changed ones first, then those of user addresses, empty ones last."""
+    worth = [index for index in tables.tables if index in changed or tables.directory[index] & USER]
+    return sorted(worth, key=lambda index: (index not in changed, not any(tables.tables[index]), index))
+
+
+def _table(tables: TableSet, before: Snapshot | None, index: int) -> dict[str, Any]:
+    old = before.tables.tables.get(index) if before else None
+    return {"index": index, "begin": index << 22, "frame": tables.table_slots[index], "drawing": svg.draw_table(tables, index, old),
+            "new": before is not None and old is None}

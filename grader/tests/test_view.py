@@ -1,0 +1,188 @@
+"""Drawings of page tables and frame maps: what is shown, that it is valid, and that nothing from the machine gets through raw."""
+
+from __future__ import annotations
+
+import io
+import json
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from itertools import groupby
+
+import pytest
+from test_tables import Memory
+
+from paging import svg
+from paging.draw import changed_slots, changes, directory_cells, draw_text, plain, range_rows, size_words
+from paging.snapshot import NamedRange, Snapshot, take_snapshot
+from paging.tables import PAGE, PageRun
+from report.view import TestView, render_page, view, write_page
+
+FRAMES = 4096
+TABLE = 0xC00000  # where the demonstration machine keeps its frame table
+
+
+def machine() -> tuple[Memory, bytearray]:
+    """A machine of 16 MiB: low memory, a hole, a kernel at 1 MiB, the rest free; its frame table lies in its own memory."""
+    memory = Memory(16)
+    memory.cr3 = 0x1F0000
+    memory.next_frame = 0x1F1
+    uses = bytearray([2]) * FRAMES
+    uses[0] = 1
+    uses[0xA0:0x100] = bytes(0x60)
+    uses[0x100:0x180] = bytes([1]) * 0x80
+    uses[0x1F0:0x200] = bytes([3]) * 0x10
+    memory.pde(1, 0x00400183)
+    for page in range(256, 300):
+        memory.small(page << 12, page, 0x101)
+    return memory, uses
+
+
+def snapshot(memory: Memory, uses: bytearray, name: str = "start") -> Snapshot:
+    memory.bytes[TABLE:TABLE + 16 * FRAMES] = b"".join(bytes([1, 0, 0, 0, use, 9, 0, 0]) + bytes(8) for use in uses)
+    return take_snapshot(name, registers={"cr0": 0x80010011, "cr3": memory.cr3, "cr4": 0x90, "eip": 0x101234},
+                         physical=memory.read, frame_table=TABLE, frame_count=FRAMES,
+                         ranges=[NamedRange(0x100000, 0x150000, "kernel"), NamedRange(0x160000, 0x161000, "module")], ticks=1234)
+
+
+@pytest.fixture
+def pair() -> tuple[Snapshot, Snapshot]:
+    """Two checkpoints: between them three pages are mapped, one is user read-only, and frames are taken."""
+    memory, uses = machine()
+    first = snapshot(memory, uses)
+    memory.small(0x40000000, 0x300, 7)
+    memory.small(0x40001000, 0x301, 7)
+    memory.small(0x40002000, 0x555, 5)
+    uses[0x300:0x302] = bytes([3, 3])
+    return first, snapshot(memory, uses, "mapped")
+
+
+def test_frame_map_joins_what_kernel_and_host_know(pair):
+    assert [(run.begin, run.end, run.kind) for run in pair[0].frame_map] == [
+        (0, 1, "reserved"), (1, 0xA0, "free"), (0xA0, 0x100, "hole"), (0x100, 0x150, "kernel"), (0x150, 0x160, "reserved"),
+        (0x160, 0x161, "module"), (0x161, 0x180, "reserved"), (0x180, 0x1F0, "free"), (0x1F0, 0x1F1, "directory"),
+        (0x1F1, 0x1F2, "table"), (0x1F2, 0x200, "allocated"), (0x200, FRAMES, "free")]
+    assert pair[0].zone_counts()[0][1]["free"] == 0x9F + 0x70 + 0xE00
+
+
+def test_a_page_table_in_a_free_frame_is_shown_as_a_conflict():
+    memory, uses = machine()
+    uses[0x1F1] = 2
+    assert (0x1F1, 0x1F2, "conflict") in [(run.begin, run.end, run.kind) for run in snapshot(memory, uses).frame_map]
+
+
+def test_snapshot_comes_back_from_its_record(pair):
+    assert Snapshot.from_json(json.loads(json.dumps(pair[1].to_json()))) == pair[1]
+
+
+@pytest.mark.parametrize("damage", [{"uses": [[1 << 21, 1]]}, {"uses": [[1]]}, {"uses": 7}, {"ranges": [[0, 1, "evil"]]},
+                                    {"registers": []}, {"tables": {}}, {"uses": [[-1, 2]]}, {"ticks": "x"}])
+def test_a_damaged_record_is_refused(pair, damage):
+    with pytest.raises(ValueError):
+        Snapshot.from_json(pair[1].to_json() | damage)
+
+
+def test_cells_and_changed_slots(pair):
+    cells = directory_cells(pair[1].tables)
+    assert (cells[0].kind, cells[1].kind, cells[1].large, cells[256].kind, cells[257].kind) == (
+        "kernel-ro", "kernel-rw", True, "mixed", "empty")
+    assert changed_slots(pair[0].tables, pair[1].tables) == {256} and changed_slots(None, pair[1].tables) == set()
+
+
+def test_accessed_bits_are_no_change():
+    memory, uses = machine()
+    first = snapshot(memory, uses)
+    memory.small(256 << 12, 256, 0x161)
+    assert changed_slots(first.tables, snapshot(memory, uses).tables) == set()
+
+
+def test_changes_in_sentences(pair):
+    assert changes(*pair) == [
+        "0x40000000 to 0x40001fff (2 pages): was nothing mapped, now writable user 4 KiB pages -> frames 0x300 to 0x301",
+        "0x40002000: was nothing mapped, now read-only user 4 KiB page -> frame 0x555",
+        "frames of zone DMA: page table 1 to 2, allocated 14 to 15, free 3855 to 3853"]
+
+
+def test_text_has_directory_ranges_frames_and_changes(pair):
+    text = plain(draw_text(pair[1], pair[0]))
+    assert "  00000000  kK.............................." in text
+    assert "  40000000  *..............................." in text
+    assert "(7 empty lines)" in text
+    assert "40000000-40001fff  8 KiB    00300000-00301fff  writable user" in text
+    assert "1 large pages" in text and "since start:" in text and "\x1b" not in text
+    assert "nothing changed" in plain(draw_text(pair[1], pair[1]))
+
+
+def test_scattered_pages_share_a_line():
+    runs = [PageRun(0x40000000 + i * PAGE, (0x100 + 5 * i) * PAGE, PAGE, True, True) for i in range(100)]
+    rows, rest = range_rows(runs)
+    assert (len(rows), rest, rows[0].physical, rows[0].size) == (1, 0, "00100000 and 99 more", "400 KiB")
+    rows, rest = range_rows([PageRun(i << 13, i << 12, PAGE) for i in range(100)], 40)
+    assert (len(rows), rest) == (40, 60)
+
+
+@pytest.mark.parametrize("count, words", [(4096, "4 KiB"), (2896 << 10, "2896 KiB"), (3 << 29, "1.5 GiB"), (5, "5 B"), (252 << 20, "252 MiB")])
+def test_sizes_for_people(count, words):
+    assert size_words(count) == words
+
+
+def test_drawings_are_well_formed(pair):
+    drawings = [svg.draw_directory(pair[1].tables, {256}), svg.draw_table(pair[1].tables, 256), svg.draw_frames(pair[1], pair[0]),
+                svg.draw_svg(pair[1])]
+    for drawing in drawings:
+        ElementTree.fromstring(drawing)
+    assert 'class="changed"' in drawings[0] and "PDE 256" in drawings[0]
+    assert "0x40000000\npresent" not in drawings[1] and "and 1 more pages" in drawings[1]
+    assert "was free, now allocated" in drawings[2]
+
+
+def test_a_fragmented_gigabyte_is_drawn_in_bounds():
+    uses = tuple((1, 2 + number % 2) for number in range(1 << 18))
+    memory, _ = machine()
+    big = Snapshot("big", {"cr3": memory.cr3}, memory.decode(), uses)
+    assert len(svg.draw_frames(big)) < 4_000_000
+    assert [zone for zone, _ in big.zone_counts()] == ["DMA", "Normal", "High"]
+    assert max(map(len, plain(draw_text(big)).splitlines())) < 160
+
+
+class Page(HTMLParser):
+    """Collects what a page would fetch or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href", "xlink:href", "data", "action") and not (value or "").startswith("#"):
+                self.loads.append(f"{tag} {name}={value}")
+            if name.startswith("on"):
+                self.loads.append(f"{tag} {name}")
+
+
+def test_the_page_is_one_file_that_fetches_and_runs_nothing(pair):
+    evil = TestView("paging.map", "<script>alert(1)</script>", "fail", pair, expected="a <b>", seen="\"'><img src=http://x>")
+    text = render_page("Lab <02>", [evil, TestView("paging.none", "never got there", "error", ())], [("seed", "<i>")])
+    page = Page()
+    page.feed(text)
+    assert page.loads == [] and "script" not in page.tags and "img" not in page.tags and "i" not in page.tags
+    assert page.tags.count("section") == 2 and "No checkpoint was reached" in text
+    assert "url(http" not in text and "@import" not in text
+    assert text.count("Since start") == 1
+
+
+def test_view_writes_text_without_escapes_and_a_page(pair, tmp_path):
+    stream = io.StringIO()
+    target = tmp_path / "view.html"
+    view("Lab 02", [TestView("paging.map", "maps", "pass", pair)], html=target, stream=stream)
+    assert "\x1b" not in stream.getvalue() and "checkpoint 2 of 2: mapped (tick 1234)" in stream.getvalue()
+    assert "[pass]" in stream.getvalue()
+    assert target.read_text().startswith("<!DOCTYPE html>") and [path.name for path in tmp_path.iterdir()] == ["view.html"]
+    write_page(target, "again", [])
+    assert "again" in target.read_text()
+
+
+def test_run_lengths_are_short_in_the_record(pair):
+    assert len(pair[0].uses) == len(list(groupby(pair[0].uses))) < 12
