@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Scenario", "Op", "Reference", "Checkpoint", "Run", "Failure", "EmulatorTrouble", "fail", "expect", "Machine"]
 
 MAX_OPERATIONS = 4096
-MAX_LINE = 200  # characters, as the guest's harness reads them
+MAX_LINE = 199  # characters, as the guest's harness reads them
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,11 @@ class Op:
     def _after_boot(self) -> None:
         if not self._done:
             raise RuntimeError(f"{self} has no result before scenario.boot()")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the machine came this far."""
+        return self._done
 
     @property
     def ok(self) -> bool:
