@@ -18,10 +18,10 @@ boot_stack:                                     # used until kernel_main() moves
     .skip 16384
 boot_stack_top:
 
-.section .text
-.global _start
-.type _start, @function
-_start:
+.section .text.entry, "ax"
+.global entry
+.type entry, @function
+entry:
     mov $boot_stack_top, %esp                   # the loader promises no stack
     xor %ebp, %ebp                              # backtraces end here
     push $0
@@ -30,6 +30,6 @@ _start:
     push %eax                                   # 0x2BADB002
     push $0                                     # return address 0: nothing called us
     jmp kernel_main                             # void kernel_main(uint32_t magic, uint32_t information), never returns
-.size _start, . - _start
+.size entry, . - entry
 
 .section .note.GNU-stack, "", @progbits

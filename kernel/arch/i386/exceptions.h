@@ -1,0 +1,40 @@
+/// @file
+/// The CPU's exceptions, in words (Intel SDM 3A, 6.15).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "arch/fault_info.h"
+
+namespace i386 {
+
+/// Vectors that the kernel treats by name.
+enum Vector : uint32_t {
+    kBreakpoint = 3,
+    kDoubleFault = 8,
+    kInvalidTask = 10,
+    kSegmentNotPresent = 11,
+    kStackFault = 12,
+    kGeneralProtection = 13,
+    kPageFault = 14,
+};
+
+inline constexpr uint32_t kExceptions = 32;
+
+/// "#PF" for 14; "" for numbers that Intel keeps for itself.
+const char* exception_mnemonic(uint32_t vector);
+
+/// "page fault" for 14.
+const char* exception_name(uint32_t vector);
+
+/// Decodes the error code of a page fault.
+FaultInfo decode_page_fault(uint32_t error_code, VirtAddr address, VirtAddr instruction);
+
+/// Says what an error code means: "write to a page that is not present, by the kernel", "entry 3 of the GDT". Empty for an
+/// exception without error code, and for an error code of 0 that says nothing.
+/// @return characters written, without the zero byte at the end
+size_t describe_error_code(uint32_t vector, uint32_t error_code, std::span<char> text);
+
+} // namespace i386

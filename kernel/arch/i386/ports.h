@@ -1,0 +1,17 @@
+/// @file
+/// The I/O ports: the i386's second address space, for devices (Intel SDM 1, chapter 19).
+#pragma once
+
+#include <cstdint>
+
+namespace i386 {
+
+inline void out_byte(uint16_t port, uint8_t value) { asm volatile("outb %0, %1" : : "a"(value), "Nd"(port)); }
+
+inline uint8_t in_byte(uint16_t port) {
+    uint8_t value;
+    asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
+
+} // namespace i386

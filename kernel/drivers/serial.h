@@ -1,0 +1,12 @@
+/// @file
+/// The first serial port (16550 UART): the kernel's console under the grader, and in the terminal of `make run`.
+#pragma once
+
+#include <optional>
+
+/// Programs the UART from nothing (115200 baud, 8 data bits, no parity, 1 stop bit) and becomes a console. Without a UART at
+/// COM1 it does nothing.
+void initialize_serial();
+
+/// A character that has arrived, if one has.
+std::optional<char> poll_serial();
