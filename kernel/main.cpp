@@ -22,8 +22,6 @@
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_table.h"
 #include "mm/report/reports.h"
-#include "monitor/crash_test.h"
-#include "monitor/monitor.h"
 
 extern "C" const BootTask boot_tasks_begin[], boot_tasks_end[];
 
@@ -76,8 +74,7 @@ void finish_boot() {
     print_account();
     initialize_timer();
     initialize_keyboard();
-    if (const char* crash = find_option(boot_information().command_line, "crash")) run_crash_test(crash);
-    run_monitor();
+    for (;;) Cpu::idle();
 }
 
 } // namespace
