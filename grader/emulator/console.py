@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pty
 import selectors
+import stat
 import subprocess
 import sys
 import termios
@@ -77,6 +78,9 @@ class Console:
         self._unsent = b""
         self._heard_at: float | None = None
         self.watch(port.descriptor, self._show)
+        self._output = sys.stdout.fileno()
+        if stat.S_ISFIFO(os.fstat(self._output).st_mode):
+            self.watch(self._output, self._show)  # never readable: it only becomes ready when its reader has gone
         if keyboard.is_ours:
             try:
                 self.watch(keyboard.descriptor, self._take_keys if keyboard.is_terminal else self._take_input)
@@ -88,13 +92,18 @@ class Console:
         self._selector.register(descriptor, selectors.EVENT_READ, handler)
 
     def converse(self, process: subprocess.Popen[bytes]) -> str:
-        """Runs until the machine's end, and returns it in words. Ctrl-C raises KeyboardInterrupt."""
+        """Runs until the machine's end, and returns it in words. Ctrl-C raises KeyboardInterrupt.
+
+        When nobody reads our output any more, BrokenPipeError is raised.
+        """
         ending: str | None = None
         while True:
             ready = [key for key, _ in self._selector.select(0.05)]
             if ending is not None and all(key.fd != self._port.descriptor for key in ready):
                 return ending  # what the machine had said before it is all shown
             for key in ready:
+                if key.fd == self._output:
+                    raise BrokenPipeError
                 data = _read(key.fd)
                 if data:
                     ending = key.data(data) or ending

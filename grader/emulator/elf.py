@@ -6,6 +6,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from emulator.machine import HIGH_MEMORY_START, Machine
+
 MULTIBOOT_HEADER_MAGIC = 0x1BADB002
 MULTIBOOT_SEARCH_BYTES = 8192  # the header lies in the first 8 KiB of the file (Multiboot 1, section 3.1)
 MULTIBOOT_KNOWN_FLAGS = 0x00000003  # 0: page-aligned modules, 1: wants the memory map; both are always given
@@ -49,6 +51,13 @@ class KernelImage:
     @property
     def end(self) -> int:
         return max(segment.end for segment in self.segments)
+
+    def check_fits(self, machine: Machine) -> None:
+        """Raises BootImageError unless the kernel lies in the machine's memory above 1 MiB."""
+        if self.start < HIGH_MEMORY_START:
+            raise BootImageError(f"the kernel would lie at {self.start:#x}, below 1 MiB")
+        if self.end > machine.memory_bytes:
+            raise BootImageError(f"the kernel would end at {self.end:#x}, past the machine's {machine.megabytes} MiB of memory")
 
 
 def read_kernel(path: Path) -> KernelImage:

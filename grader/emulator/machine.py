@@ -17,6 +17,7 @@ LOW_MEMORY_END = 640 * KIB  # then come video memory and the BIOS
 HIGH_MEMORY_START = 1 * MIB
 SMALLEST_MEGABYTES = 2
 LARGEST_MEGABYTES = 3072  # above it lie the devices' addresses
+LARGEST_BOCHS_HOST_MEGABYTES = 2048  # Bochs keeps at most so much in memory, and the rest in a temporary file
 
 
 @dataclass(frozen=True)
@@ -85,3 +86,8 @@ class Machine:
             if entry.base <= end < entry.end:
                 end = entry.end
         return end
+
+
+def bochs_memory(machine: Machine) -> str:
+    """The line of a bochsrc that gives the machine its memory."""
+    return f"memory: guest={machine.megabytes}, host={min(machine.megabytes, LARGEST_BOCHS_HOST_MEGABYTES)}"

@@ -125,6 +125,7 @@ def _lay_out(
     kernel: KernelImage, machine: Machine, command_line: str, modules: Sequence[Module], module_address: int | None
 ) -> BootLayout:
     """Places everything, and checks that nothing overlaps and all of it is memory."""
+    kernel.check_fits(machine)
     map_start = INFORMATION_ADDRESS + _INFORMATION.size
     list_start = map_start + len(machine.entries) * _MAP_ENTRY.size
     line_start = list_start + len(modules) * _MODULE.size
@@ -156,12 +157,9 @@ def _check_places(layout: BootLayout, machine: Machine) -> None:
             f"memory map, command line and module names take {layout.information[1] - INFORMATION_ADDRESS} bytes; "
             f"{LOW_MEMORY_END - INFORMATION_ADDRESS} is the most that fits below 640 KiB"
         )
-    for name, (start, end) in (("the kernel", layout.kernel), *(("a module", place) for place in layout.modules)):
-        if start < HIGH_MEMORY_START:
-            raise BootImageError(f"{name} would lie at {start:#x}, below 1 MiB")
-        if end > machine.memory_bytes:
-            raise BootImageError(f"{name} would end at {end:#x}, past the machine's {machine.megabytes} MiB of memory")
     for start, end in layout.modules:
+        if start < HIGH_MEMORY_START or end > machine.memory_bytes:
+            raise BootImageError(f"a module would lie at {start:#x} to {end:#x}, outside 1 MiB to {machine.megabytes} MiB")
         if start < layout.kernel[1] and layout.kernel[0] < end:
             raise BootImageError(f"a module at {start:#x} would lie on the kernel, which ends at {layout.kernel[1]:#x}")
 

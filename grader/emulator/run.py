@@ -22,14 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from emulator import process  # noqa: E402
 from emulator.console import Console, Keyboard, SerialPort  # noqa: E402
 from emulator.disk import build_disk  # noqa: E402
-from emulator.elf import BootImageError  # noqa: E402
-from emulator.machine import Machine  # noqa: E402
+from emulator.elf import BootImageError, read_kernel  # noqa: E402
+from emulator.machine import Machine, bochs_memory  # noqa: E402
 from emulator.qemu import qemu_command  # noqa: E402
 
-_LARGEST_BOCHS_HOST_MEGABYTES = 2048
-
 _BOCHS_CONFIGURATION = """\
-memory: guest={megabytes}, host={host_megabytes}
+{memory}
 cpu: model=p3_katmai, ips=50000000, reset_on_triple_fault=1
 romimage: file=/usr/share/bochs/BIOS-bochs-legacy
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
@@ -73,7 +71,7 @@ class BochsWatch:
             return None
         last = self._LAST_INSTRUCTION.search(self._dialogue)
         place = f" at 0x{int(last[1], 16):08x}" if last else ""
-        return f"triple fault{place}: a fault in the double-fault handler, or no handler at all. The processor has reset itself"
+        return f"triple fault{place}: the processor found no working handler for a fault, and reset itself"
 
     def _see_log(self, data: bytes) -> str | None:
         self._log = (self._log + data)[-65536:]
@@ -90,10 +88,7 @@ class BochsWatch:
 def run_bochs(console: Console, port: SerialPort, machine: Machine, disk: Path, directory: Path) -> str:
     """Boots the disk image in Bochs, until it ends; returns how."""
     configuration = directory / "bochsrc"
-    host_megabytes = min(machine.megabytes, _LARGEST_BOCHS_HOST_MEGABYTES)
-    configuration.write_text(
-        _BOCHS_CONFIGURATION.format(megabytes=machine.megabytes, host_megabytes=host_megabytes, disk=disk, serial=port.device)
-    )
+    configuration.write_text(_BOCHS_CONFIGURATION.format(memory=bochs_memory(machine), disk=disk, serial=port.device))
     bochs = process.start(["bochs-bin", "-q", "-f", str(configuration)], directory, stdin=subprocess.PIPE)
     watch = BochsWatch(console, bochs)
     try:
@@ -123,6 +118,7 @@ def run_qemu(console: Console, command: list[str], directory: Path) -> str:
 def run(options: argparse.Namespace) -> str:
     """Boots what the options ask for; returns how it ended."""
     machine = Machine(options.memory)
+    read_kernel(options.elf).check_fits(machine)  # a boot loader would say it on a screen that nobody sees
     port = SerialPort()
     try:
         with tempfile.TemporaryDirectory(prefix="faultline-run-") as name, Keyboard() as keyboard:

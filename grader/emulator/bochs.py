@@ -1,0 +1,545 @@
+"""Debian's Bochs 2.7 under its internal debugger, driven over pipes.
+
+Bochs prints `<bochs:N> ` when its debugger waits; N counts the lines that it has read, so the prompt that ends an answer is
+known beforehand. `c` runs the machine until something stops it; everything else answers at once.
+
+What Bochs does by itself, and what is added here:
+
+    breakpoint, watchpoint, time breakpoint    Bochs stops and says so
+    triple fault                               Bochs stops; the processor is left shut down, with all registers as they were
+    `hlt` with interrupts off                  Bochs idles for ever, and only its log says so: the log is watched
+    an idle processor that nothing wakes       a look inside every 0.3 s: time has passed the budget, or nothing is wrong
+    the emulator's death                       end of file, exit status and the log's last words
+
+The bridge imports this at every boot, so only modules that the interpreter has loaded anyway are imported here.
+"""
+
+import os
+import select
+import signal
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from emulator.machine import Machine
+
+PROGRAM = "/usr/bin/bochs-bin"
+_GUARDIAN = "/usr/bin/setpriv"  # of util-linux: Bochs dies with the process that started it, however that one ends
+_VIDEO_BIOS = "/usr/share/bochs/VGABIOS-lgpl-latest"
+_BIOS = "/usr/share/bochs/BIOS-bochs-legacy"
+_ENVIRONMENT = {"TERM": "dumb", "INPUTRC": "/dev/null", "LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
+
+INSTRUCTIONS_PER_SECOND = 4_000_000  # of emulated time: a serial character then costs 347 ticks
+BREAKPOINT_SLOTS = 16
+WATCHPOINT_SLOTS = 16  # of each kind, reading and writing
+
+_LONGEST_LINE = 500  # the debugger's input buffer holds 512 characters
+_LOG_INTERVAL = 0.02  # seconds of wall clock between looks at the log while the machine runs
+_LOOK_INTERVAL = 0.3  # between looks at the processor's state
+_SIGNAL_INTERVAL = 0.05  # Bochs loses a SIGINT that comes right behind `c`
+_START_SECONDS = 20.0
+_ANSWER_SECONDS = 20.0
+_LARGEST_LOG = 64 * 1024 * 1024
+_HALTED_WORDS = b"HLT instruction with IF=0"
+_INTERRUPT_FLAG = 0x200
+_SHUT_DOWN = 2
+
+
+class EmulatorError(Exception):
+    """The emulator could not be started or does not answer: never the fault of the kernel inside it."""
+
+
+class EmulatorDied(EmulatorError):
+    """The emulator's process has ended; the message says how, with the log's last words."""
+
+
+class Stop:
+    """Why the machine stopped, and when.
+
+    kind: "breakpoint", "watchpoint", "step", "budget", "interrupted", "halted", "triple_fault", "dead" or "timeout"
+    ticks: since power on; for "halted" those of the `hlt` (time goes on while the processor halts)
+    address: linear for a breakpoint, physical for a watchpoint
+    """
+
+    __slots__ = ("kind", "ticks", "eip", "address", "write", "detail")
+
+    def __init__(self, kind: str, ticks: int, eip: int, address: int = 0, write: bool = False, detail: str = "") -> None:
+        self.kind = kind
+        self.ticks = ticks
+        self.eip = eip
+        self.address = address
+        self.write = write
+        self.detail = detail
+
+
+def configuration(megabytes: int, *, rom: bool, disk: bool, ips: int = INSTRUCTIONS_PER_SECOND) -> str:
+    """The bochsrc of a graded machine. All its files have fixed names in the run's own folder."""
+    lines = [
+        f"memory: guest={megabytes}, host={megabytes}",
+        f"cpu: model=p3_katmai, ips={ips}, reset_on_triple_fault=0",
+        "romimage: file=rom" if rom else f"romimage: file={_BIOS}",
+        f"vgaromimage: file={_VIDEO_BIOS}",
+        "com1: enabled=1, mode=file, dev=serial",
+        "display_library: term",
+        "clock: sync=none, time0=946681200",
+        "plugin_ctrl: iodebug=0, unmapped=0, speaker=0, gameport=0, parallel=0, usb_uhci=0",  # iodebug and unmapped are side doors
+        "panic: action=fatal, cpu0=report",  # a triple fault is a panic of cpu0; reported, it leaves the processor shut down
+        "error: action=ignore, cpu0=report",
+        "info: action=ignore, cpu0=report",
+        "log: log",
+    ]
+    if disk:
+        lines += [
+            "ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14",
+            "ata0-master: type=disk, path=disk, mode=flat",
+            "boot: disk",
+        ]
+    else:
+        lines += ["ata0: enabled=0", "ata1: enabled=0"]
+    return "\n".join(lines) + "\n"
+
+
+class BochsDebugger:
+    """One machine. `start` switches it on; it then waits at its first instruction. Also a context manager.
+
+    `directory` is the run's own folder: bochsrc and log are written into it, and ROM, disk and serial file are linked from it,
+    so that no path of the outside reaches Bochs's configuration file (its syntax has no escapes).
+    """
+
+    def __init__(
+        self,
+        rom: "Path | str | None",
+        disk: "Path | str | None",
+        machine: "Machine",
+        directory: "Path | str",
+        serial: "Path | str | None" = None,
+        ips: int = INSTRUCTIONS_PER_SECOND,
+    ) -> None:
+        self.directory = os.path.abspath(directory)
+        self.rom = rom and os.path.abspath(rom)
+        self.disk = disk and os.path.abspath(disk)
+        self.serial = os.path.abspath(serial) if serial else os.path.join(self.directory, "serial")
+        self.megabytes = machine.megabytes
+        self.ips = ips
+        self.process = 0
+        self.ticks = 0
+        self.eip = 0
+        self.budget = 0
+        self._line = 1  # the number in the next prompt
+        self._buffer = bytearray()
+        self._errors = bytearray()
+        self._log_offset = 0
+        self._log_tail = b""
+        self._shut_down = ""  # in words, once a triple fault has ended all
+        self._hlt_ticks: "int | None" = None
+        self._to_bochs = self._from_bochs = self._error_pipe = self._terminal = self._log = -1
+        self._poll = select.poll()
+
+    # --- start and end -----------------------------------------------------------------------------------------------------
+
+    def launch(self) -> None:
+        """Starts the process and returns while it still loads; `start` waits for its first prompt."""
+        self._prepare_directory()
+        to_bochs, self._to_bochs = os.pipe()
+        self._from_bochs, from_bochs = os.pipe()
+        self._error_pipe, error_pipe = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setpgid(0, 0)  # a Ctrl-C typed at a terminal is for us to handle
+                os.chdir(self.directory)
+                for number, descriptor in enumerate((to_bochs, from_bochs, error_pipe)):
+                    os.dup2(descriptor, number)
+                command = [_GUARDIAN, "--pdeathsig", "KILL", PROGRAM, "-q", "-f", "bochsrc"]
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+                os.execve(command[0], command, _ENVIRONMENT)
+            except OSError as error:
+                os.write(2, f"{_GUARDIAN}: {error.strerror}\n".encode())
+            finally:
+                os._exit(127)
+        self.process = child
+        for descriptor in (to_bochs, from_bochs, error_pipe):
+            os.close(descriptor)
+        for descriptor in (self._from_bochs, self._error_pipe):
+            os.set_blocking(descriptor, False)
+            self._poll.register(descriptor, select.POLLIN)
+
+    def start(self) -> None:
+        """Waits until the machine is switched on and stopped before its first instruction."""
+        if not self.process:
+            self.launch()
+        if not self._read_to_prompt(time.monotonic() + _START_SECONDS):
+            self.close()
+            raise EmulatorError(f"Bochs shows no prompt within {_START_SECONDS:.0f} s")
+
+    def _prepare_directory(self) -> None:
+        links = {"rom": self.rom, "disk": self.disk, "serial": self.serial}
+        os.makedirs(self.directory, exist_ok=True)
+        for name in ("rom", "disk", "disk.lock", "log", "serial"):
+            path = os.path.join(self.directory, name)
+            if links.get(name) != path and os.path.lexists(path):
+                os.unlink(path)
+        for name, target in links.items():
+            path = os.path.join(self.directory, name)
+            if target and target != path:
+                os.symlink(target, path)
+        with open(self.serial, "wb"):
+            pass  # Bochs makes the file with the first character only
+        text = configuration(self.megabytes, rom=bool(self.rom), disk=bool(self.disk), ips=self.ips)
+        with open(os.path.join(self.directory, "bochsrc"), "w", encoding="ascii") as file:
+            file.write(text)
+
+    def close(self) -> None:
+        """Ends Bochs and waits for it; harmless when called again."""
+        if self.process:
+            try:
+                os.kill(self.process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            self._reap()
+        for descriptor in (self._to_bochs, self._from_bochs, self._error_pipe, self._terminal, self._log):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._to_bochs = self._from_bochs = self._error_pipe = self._terminal = self._log = -1
+
+    def _reap(self) -> int:
+        try:
+            status = os.waitpid(self.process, 0)[1]
+        except ChildProcessError:
+            status = 0
+        self.process = 0
+        return status
+
+    def __enter__(self) -> "BochsDebugger":
+        if not self.process:
+            self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- the dialogue ------------------------------------------------------------------------------------------------------
+
+    def command(self, text: str) -> str:
+        """Gives one line (`;` separates commands) to the debugger and returns what it answers."""
+        self._send(text)
+        answer = self._read_to_prompt(time.monotonic() + _ANSWER_SECONDS)
+        if answer is None:
+            raise EmulatorError(f"Bochs does not answer to `{text}` within {_ANSWER_SECONDS:.0f} s")
+        return answer
+
+    def _send(self, text: str) -> None:
+        line = text.strip().encode("ascii", "replace")
+        if not line or len(line) > _LONGEST_LINE or b"\n" in line:
+            raise ValueError("a debugger line has 1 to 500 characters")
+        if not self.process:
+            raise EmulatorDied("the emulator has ended")
+        self._line += 1
+        try:
+            os.write(self._to_bochs, line + b"\n")
+        except BrokenPipeError:
+            self._died()
+
+    def _read_to_prompt(self, deadline: float) -> "str | None":
+        """Everything up to the awaited prompt, without the echoed command; None when the time is over before."""
+        while True:
+            answer = self._take_answer()
+            if answer is not None:
+                return answer
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return None
+            self._read_some(remaining)
+
+    def _take_answer(self) -> "str | None":
+        prompt = b"<bochs:%d> " % self._line
+        if not self._buffer.endswith(prompt):
+            return None
+        text = self._buffer[: -len(prompt)].decode("ascii", "replace")
+        self._buffer.clear()
+        return text.partition("\n")[2]
+
+    def _read_some(self, seconds: float) -> "list[int]":
+        """Waits for output and takes it; returns the ready descriptors that are not the emulator's own."""
+        others = []
+        for descriptor, _ in self._poll.poll(seconds * 1000):
+            if descriptor == self._from_bochs:
+                data = os.read(descriptor, 1 << 16)
+                if not data:
+                    self._died()
+                self._buffer += data
+            elif descriptor == self._error_pipe:
+                self._take_error_text()
+            elif descriptor == self._terminal:
+                self._drain_terminal()
+            else:
+                others.append(descriptor)
+        return others
+
+    def _take_error_text(self) -> None:
+        data = os.read(self._error_pipe, 1 << 12)
+        if not data:
+            self._poll.unregister(self._error_pipe)
+        self._errors += data
+        del self._errors[:-4096]
+        if self._terminal < 0 and b'connected to screen "' in self._errors:
+            name, quote, _ = bytes(self._errors.partition(b'connected to screen "')[2]).partition(b'"')
+            if quote:
+                self._open_terminal(name)
+
+    def _open_terminal(self, name: bytes) -> None:
+        """The guest's text screen: Bochs blocks for good once nobody takes what it draws."""
+        import termios
+
+        self._terminal = os.open(name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        mode = termios.tcgetattr(self._terminal)
+        mode[0] = mode[1] = mode[3] = 0  # raw: nothing is changed and nothing echoed back
+        termios.tcsetattr(self._terminal, termios.TCSANOW, mode)
+        self._poll.register(self._terminal, select.POLLIN)
+
+    def _drain_terminal(self) -> None:
+        try:
+            gone = not os.read(self._terminal, 1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:  # EIO: the other side is closed
+            gone = True
+        if gone:
+            self._poll.unregister(self._terminal)
+
+    def _died(self) -> None:
+        """Raises EmulatorDied with all that is known of the end."""
+        status = self._reap() if self.process else 0
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            how = f"it was ended by signal {number} ({signal.strsignal(number)})"
+        else:
+            how = f"it ended with exit status {os.waitstatus_to_exitcode(status)}"
+        raise EmulatorDied(f"the emulator died: {how}{self._last_words()}")
+
+    def _last_words(self) -> str:
+        """The panic in the log, or what stands on stderr."""
+        try:
+            with open(os.path.join(self.directory, "log"), "rb") as log:
+                lines = log.read()[-20000:].decode("ascii", "replace").splitlines()
+        except OSError:
+            lines = []
+        lines += self._errors.decode("ascii", "replace").splitlines()
+        panics = [line.partition(">>PANIC<<")[2].strip() for line in lines if ">>PANIC<<" in line]
+        if panics:
+            return f"; Bochs says: {panics[-1]}"
+        errors = [line for line in self._errors.decode("ascii", "replace").splitlines() if line and "connected to" not in line]
+        return f"; Bochs says: {errors[-1]}" if errors else ""
+
+    # --- running -----------------------------------------------------------------------------------------------------------
+
+    def set_budget(self, ticks: int) -> None:
+        """The machine stops for good when `ticks` have passed since power on; 0 takes the limit away."""
+        self.budget = ticks
+        if ticks > self.ticks:
+            self.command(f"sba {ticks}")
+
+    def resume(
+        self,
+        *,
+        step: bool = False,
+        wall_seconds: float = 0.0,
+        wake: int = -1,
+        on_wake: "Callable[[], bool] | None" = None,
+    ) -> Stop:
+        """Runs until something stops the machine (one instruction if `step`).
+
+        While it runs, `on_wake` is called whenever the descriptor `wake` can be read; it returns True to interrupt the machine.
+        0 wall seconds mean no limit; past the limit the machine is stopped with kind "timeout".
+        """
+        if self._shut_down:
+            return self._stop("triple_fault", detail=self._shut_down)
+        if self.budget and self.ticks >= self.budget:
+            return self._stop("budget")
+        if wake >= 0:
+            self._poll.register(wake, select.POLLIN)
+        try:
+            return self._run("s" if step else "c", wall_seconds, on_wake)
+        except EmulatorDied as death:
+            return Stop("dead", self.ticks, self.eip, detail=str(death))
+        finally:
+            if wake >= 0:
+                self._poll.unregister(wake)
+
+    def _run(self, verb: str, wall_seconds: float, on_wake: "Callable[[], bool] | None") -> Stop:
+        deadline = time.monotonic() + wall_seconds if wall_seconds else float("inf")
+        while True:
+            reason, text = self._run_once(verb, deadline, on_wake)
+            stop = self._explain(text, reason, verb)
+            if stop:
+                return stop
+
+    def _run_once(self, verb: str, deadline: float, on_wake: "Callable[[], bool] | None") -> "tuple[str, str]":
+        """One `c` or `s`: why SIGINT was sent ("" if it was not), and what the debugger printed."""
+        self._send(verb)
+        started = time.monotonic()
+        reason, next_signal = "", 0.0
+        while True:
+            text = self._take_answer()
+            if text is not None:
+                return reason, text
+            others = self._read_some(_LOG_INTERVAL)
+            if others and on_wake and on_wake():
+                reason = "interrupted"
+            now = time.monotonic()
+            if not reason and now > deadline:
+                reason = "timeout"
+            if not reason and self._log_says_halted():
+                reason = "halted"
+            if not reason and now - started > _LOOK_INTERVAL:
+                reason = "look"
+            if reason and now >= next_signal:
+                os.kill(self.process, signal.SIGINT)
+                next_signal = now + _SIGNAL_INTERVAL
+
+    def _log_says_halted(self) -> bool:
+        """Reads what is new in Bochs's log; its lines begin with eleven digits of ticks."""
+        if self._log < 0:
+            try:
+                self._log = os.open(os.path.join(self.directory, "log"), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return False
+        size = os.fstat(self._log).st_size
+        if size > _LARGEST_LOG:
+            raise EmulatorDied("the emulator's log is flooded; Bochs was stopped")
+        if size == self._log_offset:
+            return self._hlt_ticks is not None
+        data = self._log_tail + os.read(self._log, size - self._log_offset)
+        self._log_offset = size
+        lines = data.split(b"\n")
+        self._log_tail = lines.pop()
+        for line in lines:
+            if _HALTED_WORDS in line and line[:11].isdigit():
+                self._hlt_ticks = int(line[:11])
+        return self._hlt_ticks is not None
+
+    def _explain(self, text: str, reason: str, verb: str) -> "Stop | None":
+        """Makes a Stop of what the debugger printed; None when the machine is to go on."""
+        self._note_position(text)
+        if "Caught time breakpoint" in text:
+            return self._stop("budget") if self.budget and self.ticks >= self.budget else None
+        if ") Breakpoint " in text:
+            return self._stop("breakpoint", address=self.eip)
+        for word, write in (("write", True), ("read", False)):
+            marker = f"Caught {word} watch point at "
+            if marker in text:
+                return self._stop("watchpoint", address=int(text.partition(marker)[2].split()[0], 16), write=write)
+        activity, interrupts = self._activity()
+        if activity == _SHUT_DOWN:
+            self._shut_down = self._describe_triple_fault()
+            return self._stop("triple_fault", detail=self._shut_down)
+        if activity and not interrupts:
+            self._log_says_halted()
+            ticks, self._hlt_ticks = self._hlt_ticks, None
+            return self._stop("halted", ticks=self.ticks if ticks is None else ticks, detail="hlt with interrupts off")
+        self._hlt_ticks = None
+        if self.budget and self.ticks >= self.budget:  # asleep, and woken by nothing before the budget ended
+            return self._stop("budget", ticks=self.budget, detail="the processor was halted")
+        if reason in ("interrupted", "timeout"):
+            return self._stop(reason)
+        return self._stop("step") if verb == "s" and not reason else None
+
+    def _stop(self, kind: str, *, ticks: "int | None" = None, address: int = 0, write: bool = False, detail: str = "") -> Stop:
+        return Stop(kind, self.ticks if ticks is None else ticks, self.eip, address, write, detail)
+
+    def _note_position(self, text: str) -> None:
+        """Takes ticks and EIP from `Next at t=N` and the disassembled line below it."""
+        before, found, after = text.rpartition("Next at t=")
+        if not found:
+            return
+        number, _, rest = after.partition("\n")
+        self.ticks = int(number)
+        place = rest.partition("] ")[2].partition(" ")[0].partition(":")[2]
+        if place:
+            self.eip = int(place, 16)
+
+    def _activity(self) -> "tuple[int, bool]":
+        """The processor's activity state (0 runs, 1 halted, 2 shut down) and whether interrupts are on."""
+        text = self.command('show "activity_state";r')
+        activity = int(text.partition("activity_state = ")[2].split()[0], 16)
+        flags = int(text.partition("eflags ")[2].partition(":")[0], 16)
+        return activity, bool(flags & _INTERRUPT_FLAG)
+
+    def _describe_triple_fault(self) -> str:
+        try:
+            with open(os.path.join(self.directory, "log"), "rb") as log:
+                lines = log.read()[-20000:].decode("ascii", "replace").splitlines()
+        except OSError:
+            lines = []
+        panics = [line.partition("3rd (")[2].partition(")")[0] for line in lines if ">>PANIC<<" in line and "3rd (" in line]
+        return f"the third exception in a row had vector {panics[-1]}" if panics else "the processor has shut down"
+
+    # --- memory ------------------------------------------------------------------------------------------------------------
+
+    def read_physical(self, address: int, length: int) -> bytes:
+        """Bytes of physical memory; where there is none, Bochs gives 0xff."""
+        return self._examine("xp", address, length)
+
+    def read_linear(self, address: int, length: int) -> bytes:
+        """Bytes through the page tables, as many of them as are mapped without a gap from `address` on."""
+        result = b""
+        while length > 0:
+            count = min(length, 4096 - address % 4096)
+            data = self._examine("x", address, count)
+            result += data
+            if len(data) < count:
+                break
+            address = (address + count) & 0xFFFFFFFF
+            length -= count
+        return result
+
+    def _examine(self, verb: str, address: int, length: int) -> bytes:
+        """`x` or `xp`, by words as far as they go."""
+        words, rest = divmod(length, 4)
+        data = b""
+        if words:
+            data = _parse_dump(self.command(f"{verb} /{words}wx {address:#x}"), 4)
+        if rest and len(data) == words * 4:
+            data += _parse_dump(self.command(f"{verb} /{rest}bx {(address + words * 4) & 0xFFFFFFFF:#x}"), 1)
+        return data
+
+    def write_physical(self, address: int, data: bytes) -> None:
+        """Code that has run already may be kept by Bochs: patched, it goes on as it was."""
+        commands = []
+        while data:
+            size = 4 if len(data) >= 4 and address % 4 == 0 else 1
+            commands.append(f"setpmem {address:#x} {size} {int.from_bytes(data[:size], 'little'):#x}")
+            address, data = address + size, data[size:]
+        for index in range(0, len(commands), 10):
+            self.command(";".join(commands[index : index + 10]))
+
+    def translate(self, address: int) -> "int | None":
+        """The physical address of a linear one by the page tables in memory, without any TLB; None if there is none."""
+        text = self.command(f"page {address:#x}")
+        marker = "maps to physical page "
+        if marker not in text:
+            return None
+        return int(text.partition(marker)[2].split()[0], 16) + address % 4096
+
+
+def _parse_dump(text: str, size: int) -> bytes:
+    """The values that `x` and `xp` print: lines of `ADDRESS <NAME>:`, then a tab and a value, up to an error message."""
+    digits = []
+    for line in text.splitlines():
+        if not line.startswith("0x"):
+            continue
+        digits += [value[2 : 2 + 2 * size] for value in line.split("\t")[1:]]
+        if "not available" in line:
+            break
+    data = bytes.fromhex("".join(digits))
+    if size == 1:
+        return data
+    from array import array
+
+    words = array("I", data)
+    words.byteswap()
+    return words.tobytes()
