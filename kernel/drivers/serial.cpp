@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "arch/i386/interrupts.h"
 #include "arch/i386/ports.h"
 #include "lib/format.h"
 
@@ -24,8 +25,11 @@ constexpr uint8_t kDivisorAccess = 0x80;           // LCR: DLAB
 constexpr uint8_t k8n1 = 0x03;                     // LCR
 constexpr uint8_t kFifoOnAndCleared = 0x07;        // FCR
 constexpr uint8_t kReadyOutput = 0x03;             // MCR: DTR and RTS
+constexpr uint8_t kInterruptOutput = 0x08;         // MCR: OUT2, which gates the interrupt line on a PC
+constexpr uint8_t kDataAvailable = 0x01;           // IER
 constexpr uint8_t kDataReady = 0x01;               // LSR
 constexpr uint8_t kTransmitterReady = 0x20;        // LSR: THRE
+constexpr unsigned kInterruptLine = 4;
 constexpr uint16_t kDivisor = 1;                   // 115200 baud / 1
 constexpr uint8_t kNoDevice = 0xFF;                // what a port reads where nothing answers
 
@@ -42,10 +46,27 @@ void write(const char* text, size_t length) {
     }
 }
 
+/// What has arrived and was not asked for yet. The interrupt handler moves `end`, poll_serial() moves `begin`; both count up
+/// for ever and are cut to an index at use.
+constexpr size_t kBufferBytes = 256;
+char buffer[kBufferBytes];
+volatile size_t begin = 0, end = 0;
+
+void receive() {
+    while (in_byte(kLineStatus) & kDataReady) {
+        const auto character = static_cast<char>(in_byte(kData));
+        if (end - begin == kBufferBytes) continue; // full: lost, as with any keyboard
+        buffer[end % kBufferBytes] = character;
+        end = end + 1;
+    }
+}
+
+bool has_port() { return in_byte(kLineStatus) != kNoDevice; }
+
 } // namespace
 
 void initialize_serial() {
-    if (in_byte(kLineStatus) == kNoDevice) return;
+    if (!has_port()) return;
     out_byte(kInterruptEnable, 0);
     out_byte(kLineControl, kDivisorAccess);
     out_byte(kData, kDivisor & 0xFF);
@@ -56,8 +77,17 @@ void initialize_serial() {
     add_console(write);
 }
 
+void enable_serial_input() {
+    if (!has_port()) return;
+    i386::set_interrupt_handler(kInterruptLine, receive);
+    out_byte(kModemControl, kReadyOutput | kInterruptOutput);
+    out_byte(kInterruptEnable, kDataAvailable);
+    receive(); // what is there already raises no interrupt any more
+}
+
 std::optional<char> poll_serial() {
-    const uint8_t status = in_byte(kLineStatus);
-    if (status == kNoDevice || !(status & kDataReady)) return std::nullopt;
-    return static_cast<char>(in_byte(kData));
+    if (begin == end) return std::nullopt;
+    const char character = buffer[begin % kBufferBytes];
+    begin = begin + 1;
+    return character;
 }

@@ -8,5 +8,8 @@
 /// COM1 it does nothing.
 void initialize_serial();
 
-/// A character that has arrived, if one has.
+/// Lets arriving characters interrupt, and keeps up to 256 of them: somebody typing ahead, or pasting, loses nothing.
+void enable_serial_input();
+
+/// The next character that has arrived since enable_serial_input(), if there is one.
 std::optional<char> poll_serial();

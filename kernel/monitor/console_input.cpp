@@ -1,0 +1,75 @@
+#include "monitor/console_input.h"
+
+#include "arch/cpu.h"
+#include "drivers/keyboard.h"
+#include "drivers/serial.h"
+#include "lib/format.h"
+
+namespace {
+
+constexpr char kCtrlC = 3, kBell = 7, kBackspace = '\b', kCtrlU = 21, kDelete = 127;
+
+char read_character() {
+    for (;;) {
+        if (const auto character = poll_serial()) return *character;
+        if (const auto character = poll_keyboard()) return *character;
+        Cpu::idle(); // until a serial interrupt, or the timer's, which lets us look at the keyboard again
+    }
+}
+
+void echo(char character) {
+    const char text[2] = {character, 0};
+    print("{}", text);
+}
+
+/// A line while it is typed.
+class Line {
+public:
+    explicit Line(std::span<char> buffer) : buffer_(buffer) {}
+
+    void add(char character) {
+        const bool fits = length_ + 1 < buffer_.size();
+        if (fits) buffer_[length_++] = character;
+        echo(fits ? character : kBell);
+    }
+    void take_back() {
+        if (length_ == 0) return;
+        --length_;
+        print("\b \b");
+    }
+    void clear() {
+        while (length_ > 0) take_back();
+    }
+    void finish() {
+        buffer_[length_] = 0;
+        print("\n");
+    }
+
+private:
+    std::span<char> buffer_;
+    size_t length_ = 0;
+};
+
+} // namespace
+
+void initialize_console_input() { enable_serial_input(); }
+
+void read_line(std::span<char> buffer) {
+    Line line(buffer);
+    for (;;) {
+        const char character = read_character();
+        switch (character) {
+        case '\r':
+        case '\n': line.finish(); return;
+        case kBackspace:
+        case kDelete: line.take_back(); break;
+        case kCtrlU: line.clear(); break;
+        case kCtrlC:
+            line.clear();
+            line.finish();
+            return;
+        default:
+            if (character >= ' ') line.add(character);
+        }
+    }
+}

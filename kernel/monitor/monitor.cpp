@@ -1,0 +1,117 @@
+#include "monitor/monitor.h"
+
+#include <span>
+
+#include "arch/cpu.h"
+#include "boot_information.h"
+#include "config.h"
+#include "drivers/power.h"
+#include "drivers/timer.h"
+#include "lib/format.h"
+#include "lib/text.h"
+#include "monitor/command.h"
+#include "monitor/console_input.h"
+#include "monitor/crash_test.h"
+
+namespace {
+
+Result<void> help(const Words& words);
+
+const char* on_or_off(bool value) { return value ? "on" : "off"; }
+
+Result<void> show_options(const Words&) {
+    print("4 MiB pages          {}\n", on_or_off(CONFIG_LARGE_PAGES));
+    print("memory protection    {}\n", on_or_off(CONFIG_MEMORY_PROTECTION));
+    print("memory debugging     {}\n", on_or_off(CONFIG_MEMORY_DEBUGGING));
+    print("command line         \"{}\"\n", boot_information().command_line);
+    return {};
+}
+
+Result<void> show_uptime(const Words&) {
+    print("{}.{} s, {} timer interrupts, {} ticks of the CPU\n", timer_ticks() / kTimerHertz,
+          timer_ticks() % kTimerHertz / (kTimerHertz / 10), timer_ticks(), Cpu::ticks());
+    return {};
+}
+
+Result<void> crash(const Words& words) {
+    if (words.count() > 0 && run_crash_test(words.word(0))) return {};
+    list_crash_tests();
+    return {};
+}
+
+Result<void> reboot(const Words&) { restart_machine(); }
+
+Result<void> halt(const Words&) {
+    print("halted; Ctrl-C leaves the emulator\n");
+    Cpu::halt_forever();
+}
+
+constexpr Command kGeneralCommands[] = {
+    {"help", "", "this list", help},
+    {"options", "", "how the kernel was built and booted", show_options},
+    {"uptime", "", "time since the boot", show_uptime},
+    {"crash", "[TEST]", "do something wrong on purpose; without TEST, a list", crash},
+    {"reboot", "", "restart the machine", reboot},
+    {"halt", "", "stop the CPU", halt},
+};
+
+Result<void> help(const Words&) {
+    for (const auto commands : {memory_commands(), std::span<const Command>(kGeneralCommands)}) {
+        for (const Command& command : commands) print("  {-12} {-22} {}\n", command.name, command.arguments, command.what);
+    }
+    print("Numbers are decimal, or hexadecimal with 0x. Backspace and Ctrl-U edit the line.\n");
+    return {};
+}
+
+/// What follows the command's name on the line, or nullptr when another command is meant.
+char* arguments_of(const Command& command, char* line) {
+    const char* name = command.name;
+    while (*name) {
+        if (*line++ != *name++) return nullptr;
+        while (*name == ' ' && line[0] == ' ' && line[1] == ' ') ++line; // more than one space between two words
+    }
+    return *line == 0 || *line == ' ' ? line : nullptr;
+}
+
+struct Found {
+    const Command* command = nullptr;
+    char* arguments = nullptr;
+};
+
+Found find_command(char* line) {
+    for (const auto commands : {memory_commands(), std::span<const Command>(kGeneralCommands)}) {
+        for (const Command& command : commands) {
+            if (char* const arguments = arguments_of(command, line)) return {&command, arguments};
+        }
+    }
+    return {};
+}
+
+void run_line(char* line) {
+    while (*line == ' ') ++line;
+    if (*line == 0) return;
+    const Found found = find_command(line);
+    if (!found.command) {
+        print("\"{}\" is no command; help lists them all\n", line);
+        return;
+    }
+    const Result<void> result = found.command->run(Words(found.arguments));
+    if (result.is_error()) {
+        print("{}: {}\n", found.command->name, result.error());
+        if (result.error() == Error::InvalidArgument) print("usage: {} {}\n", found.command->name, found.command->arguments);
+    }
+}
+
+} // namespace
+
+void run_monitor() {
+    initialize_console_input();
+    Cpu::enable_interrupts();
+    print("\nThe kernel's monitor. help lists the commands.\n");
+    for (;;) {
+        char line[128];
+        print("faultline> ");
+        read_line(line);
+        run_line(line);
+    }
+}
