@@ -11,11 +11,14 @@ inline constexpr size_t kPageSize = 4096;                 ///< Bytes in a page a
 inline constexpr size_t kLargePageSize = 4 * 1024 * 1024; ///< Bytes in a large page (CR4.PSE = 1).
 inline constexpr unsigned kPageShift = 12;                ///< log2(kPageSize).
 inline constexpr unsigned kLargePageShift = 22;           ///< log2(kLargePageSize).
-inline constexpr size_t kPagesPerLargePage = kLargePageSize / kPageSize;
+inline constexpr size_t kPagesPerLargePage = kLargePageSize / kPageSize;  ///< 1024.
 inline constexpr size_t kMaxFrames = size_t{1} << 20;     ///< Frames in the 4 GiB that 32-bit physical addresses reach.
 
+/// The multiple of `alignment` (a power of two) at or below `value`: align_down(0x1234, 0x1000) == 0x1000.
 constexpr uint32_t align_down(uint32_t value, uint32_t alignment) { return value & ~(alignment - 1); }
+/// The multiple of `alignment` at or above `value`. Wraps to 0 when there is none below 2^32.
 constexpr uint32_t align_up(uint32_t value, uint32_t alignment) { return align_down(value + alignment - 1, alignment); }
+/// Whether `value` is a multiple of `alignment`, a power of two.
 constexpr bool is_aligned(uint32_t value, uint32_t alignment) { return (value & (alignment - 1)) == 0; }
 
 /// A physical address: what the memory bus sees.
@@ -56,6 +59,7 @@ public:
     /// The frame that holds the byte at `address`.
     static constexpr FrameNumber containing(PhysAddr address) { return FrameNumber(address.value() >> kPageShift); }
     constexpr uint32_t value() const { return value_; }
+    /// Physical address of the frame's first byte.
     constexpr PhysAddr address() const { return PhysAddr(value_ << kPageShift); }
     constexpr auto operator<=>(const FrameNumber&) const = default;
     constexpr FrameNumber operator+(uint32_t frames) const { return FrameNumber(value_ + frames); }
@@ -67,8 +71,8 @@ private:
 
 /// Frames [begin, end): `end` is the first frame that is not part of it. Empty when begin == end.
 struct FrameRange {
-    FrameNumber begin;
-    FrameNumber end;
+    FrameNumber begin;  ///< First frame.
+    FrameNumber end;    ///< One past the last frame.
 
     constexpr uint32_t count() const { return end.value() - begin.value(); }
     constexpr bool contains(FrameNumber frame) const { return begin <= frame && frame < end; }
@@ -89,6 +93,7 @@ public:
     constexpr Order() = default;
     constexpr explicit Order(uint32_t value) : value_(value) {}
     constexpr uint32_t value() const { return value_; }
+    /// How many frames a run of this order has: 2^order.
     constexpr uint32_t frames() const { return uint32_t{1} << value_; }
     constexpr auto operator<=>(const Order&) const = default;
 

@@ -11,11 +11,11 @@ namespace mm {
 
 /// The window of temporary mappings, one page table wide.
 inline constexpr uint32_t kKmapBegin = 0xF000'0000;
-inline constexpr size_t kKmapSlots = 16;
+inline constexpr size_t kKmapSlots = 16;  ///< Temporary mappings at one time.
 
 /// Kernel stacks, each with a page below it that is never mapped: an overflow faults instead of spoiling what lies there.
 inline constexpr uint32_t kStacksBegin = 0xF040'0000;
-inline constexpr size_t kStackPages = 4;
+inline constexpr size_t kStackPages = 4;  ///< Of one stack, without its guard page.
 inline constexpr uint32_t kBootStackGuard = kStacksBegin;
 inline constexpr uint32_t kBootStackBegin = kBootStackGuard + kPageSize;
 inline constexpr uint32_t kBootStackEnd = kBootStackBegin + kStackPages * kPageSize;

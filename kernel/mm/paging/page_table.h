@@ -30,15 +30,17 @@
 
 namespace mm {
 
-inline constexpr uint32_t kUserBegin = 0x1000'0000;
-inline constexpr uint32_t kUserEnd = 0xC000'0000;
-inline constexpr uint32_t kSharedBegin = 0xC000'0000;
+inline constexpr uint32_t kUserBegin = 0x1000'0000;    ///< First address of the user range.
+inline constexpr uint32_t kUserEnd = 0xC000'0000;      ///< One past its last address.
+inline constexpr uint32_t kSharedBegin = 0xC000'0000;  ///< First address of the shared kernel range, which ends at 2^32.
 inline constexpr uint32_t kPieceSlot = 0xFF80'0000; ///< One directory entry that the piece may use as it likes.
 
 /// The two page sizes of the i386 with CR4.PSE.
 enum class PageSize : uint32_t { Small = kPageSize, Large = kLargePageSize };
 
+/// Whether a page may be written. With CR0.WP, ReadOnly binds the kernel as well.
 enum class Access : uint8_t { ReadOnly = 0, ReadWrite = 1 };
+/// Who may use a page: User includes the kernel.
 enum class Privilege : uint8_t { Supervisor = 0, User = 1 };
 /// Global translations survive a reload of CR3: for kernel pages, which are the same in every directory.
 enum class Scope : uint8_t { Local = 0, Global = 1 };

@@ -10,24 +10,27 @@
 
 namespace mm {
 
+/// The bits of both kinds of entry, and the fields with the address.
 namespace entry_bits {
-inline constexpr uint32_t kPresent = 1u << 0;
-inline constexpr uint32_t kWritable = 1u << 1;
-inline constexpr uint32_t kUser = 1u << 2;
-inline constexpr uint32_t kWriteThrough = 1u << 3;
-inline constexpr uint32_t kCacheDisable = 1u << 4;
-inline constexpr uint32_t kAccessed = 1u << 5;
-inline constexpr uint32_t kDirty = 1u << 6;      ///< In a PTE, and in a PDE that maps a large page.
-inline constexpr uint32_t kPageSize = 1u << 7;   ///< PDE only: this entry maps 4 MiB. In a PTE this bit is PAT.
-inline constexpr uint32_t kGlobal = 1u << 8;     ///< In a PTE, and in a PDE that maps a large page; needs CR4.PGE.
-inline constexpr uint32_t kAvailable = 7u << 9;  ///< Free for software; a splitting piece may keep marks here.
-inline constexpr uint32_t kFrame = 0xFFFF'F000;
-inline constexpr uint32_t kLargeFrame = 0xFFC0'0000;
+inline constexpr uint32_t kPresent = 1u << 0;        ///< Without it the CPU ignores the other 31 bits.
+inline constexpr uint32_t kWritable = 1u << 1;       ///< Counts only if both levels have it.
+inline constexpr uint32_t kUser = 1u << 2;           ///< Counts only if both levels have it.
+inline constexpr uint32_t kWriteThrough = 1u << 3;   ///< PWT, how the page is cached.
+inline constexpr uint32_t kCacheDisable = 1u << 4;   ///< PCD, for device registers.
+inline constexpr uint32_t kAccessed = 1u << 5;       ///< Set by the CPU when it uses the entry.
+inline constexpr uint32_t kDirty = 1u << 6;          ///< In a PTE, and in a PDE that maps a large page.
+inline constexpr uint32_t kPageSize = 1u << 7;       ///< PDE only: this entry maps 4 MiB. In a PTE this bit is PAT.
+inline constexpr uint32_t kGlobal = 1u << 8;         ///< In a PTE, and in a PDE that maps a large page; needs CR4.PGE.
+inline constexpr uint32_t kAvailable = 7u << 9;      ///< Free for software; a splitting piece may keep marks here.
+inline constexpr uint32_t kFrame = 0xFFFF'F000;      ///< Address of a page or page table.
+inline constexpr uint32_t kLargeFrame = 0xFFC0'0000; ///< Address of a large page; bits 21:13 must be 0.
 
+/// The bits that say `rights`.
 constexpr uint32_t of(Rights rights) {
     return (rights.access == Access::ReadWrite ? kWritable : 0) | (rights.privilege == Privilege::User ? kUser : 0) |
            (rights.scope == Scope::Global ? kGlobal : 0);
 }
+/// The rights that an entry says, by itself: the other level may take some away.
 constexpr Rights rights(uint32_t word) {
     return {.access = word & kWritable ? Access::ReadWrite : Access::ReadOnly,
             .privilege = word & kUser ? Privilege::User : Privilege::Supervisor,
