@@ -5,10 +5,11 @@ The page is a single file: inline SVG and CSS, no script, nothing fetched. All t
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -38,6 +39,23 @@ class TestView:
     seen: str = ""
 
     __test__ = False  # not a test of pytest's
+
+
+def test_views(records: Iterable[Any], snapshots: Path) -> list[TestView]:
+    """The tests of a run: their records (judge.record.Record) with the snapshots in `snapshots`/TEST/NN.json."""
+    return [TestView(record.id, record.title, record.status, load_snapshots(snapshots / record.id), record.expected, record.seen)
+            for record in records]
+
+
+def load_snapshots(folder: Path) -> tuple[Snapshot, ...]:
+    """All snapshots of one test, in order. Raises ValueError, with the file's name, for a file that holds none."""
+    snapshots = []
+    for file in sorted(folder.glob("*.json")):
+        try:
+            snapshots.append(Snapshot.from_json(json.loads(file.read_text("ascii"))))
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+    return tuple(snapshots)
 
 
 def view(heading: str, tests: Sequence[TestView], *, details: Sequence[tuple[str, str]] = (), html: Path | None = None,

@@ -7,6 +7,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from itertools import groupby
+from types import SimpleNamespace
 
 import pytest
 from test_tables import Memory
@@ -15,7 +16,7 @@ from paging import svg
 from paging.draw import changed_slots, changes, directory_cells, draw_text, plain, range_rows, size_words
 from paging.snapshot import NamedRange, Snapshot, take_snapshot
 from paging.tables import PAGE, PageRun
-from report.view import TestView, render_page, view, write_page
+from report.view import TestView, load_snapshots, render_page, test_views as views_of, view, write_page
 
 FRAMES = 4096
 TABLE = 0xC00000  # where the demonstration machine keeps its frame table
@@ -182,6 +183,22 @@ def test_view_writes_text_without_escapes_and_a_page(pair, tmp_path):
     assert target.read_text().startswith("<!DOCTYPE html>") and [path.name for path in tmp_path.iterdir()] == ["view.html"]
     write_page(target, "again", [])
     assert "again" in target.read_text()
+
+
+def test_snapshots_of_a_run_are_loaded_in_order_and_a_broken_one_is_named(pair, tmp_path):
+    folder = tmp_path / "paging.map"
+    folder.mkdir()
+    for number, snapshot_ in enumerate(pair, 1):
+        (folder / f"{number:02}.json").write_text(json.dumps(snapshot_.to_json()))
+    record = SimpleNamespace(id="paging.map", title="maps", status="fail", expected="x", seen="y")
+    [loaded] = views_of([record], tmp_path)
+    assert loaded == TestView("paging.map", "maps", "fail", pair, "x", "y")
+    (folder / "03.json").write_text("{}")
+    with pytest.raises(ValueError, match="03.json"):
+        load_snapshots(folder)
+    (folder / "03.json").write_text("{")
+    with pytest.raises(ValueError, match="03.json"):
+        load_snapshots(folder)
 
 
 def test_run_lengths_are_short_in_the_record(pair):
