@@ -41,7 +41,7 @@ class TestView:
     __test__ = False  # not a test of pytest's
 
 
-def test_views(records: Iterable[Any], snapshots: Path) -> list[TestView]:
+def views_of(records: Iterable[Any], snapshots: Path) -> list[TestView]:
     """The tests of a run: their records (judge.record.Record) with the snapshots in `snapshots`/TEST/NN.json."""
     return [TestView(record.id, record.title, record.status, load_snapshots(snapshots / record.id), record.expected, record.seen)
             for record in records]

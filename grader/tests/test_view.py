@@ -16,7 +16,7 @@ from paging import svg
 from paging.draw import changed_slots, changes, directory_cells, draw_text, plain, range_rows, size_words
 from paging.snapshot import NamedRange, Snapshot, take_snapshot
 from paging.tables import PAGE, PageRun
-from report.view import TestView, load_snapshots, render_page, test_views as views_of, view, write_page
+from report.view import TestView, load_snapshots, render_page, view, views_of, write_page
 
 FRAMES = 4096
 TABLE = 0xC00000  # where the demonstration machine keeps its frame table
