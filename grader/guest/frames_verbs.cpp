@@ -311,10 +311,12 @@ uint64_t wide(Call& call, size_t i) { return uint64_t{call.number(i)} << 32 | ca
 /// memory_map.clear
 void clear_map(Call&) { firmware_count = 0; }
 
-/// memory_map.entry BASE_HIGH BASE_LOW LENGTH_HIGH LENGTH_LOW KIND
-void add_entry(Call& call) {
-    if (firmware_count == mm::memory_map::kMaxEntries) harness::bad_script("too many entries", call.word(0));
-    firmware[firmware_count++] = {wide(call, 0), wide(call, 2), mm::MemoryKind(call.number(4))};
+/// memory_map.entries, then for each: BASE_HIGH BASE_LOW LENGTH_HIGH LENGTH_LOW KIND
+void add_entries(Call& call) {
+    for (size_t i = 0; i < call.count(); i += 5) {
+        if (firmware_count == mm::memory_map::kMaxEntries) harness::bad_script("too many entries", call.word(i));
+        firmware[firmware_count++] = {wide(call, i), wide(call, i + 2), mm::MemoryKind(call.number(i + 4))};
+    }
 }
 
 /// memory_map.sanitise ROOM -> ranges written, ranges behind the room that were overwritten
@@ -350,7 +352,7 @@ HARNESS_VERB("frames.mark", mark);
 HARNESS_VERB("frames.check", check);
 HARNESS_VERB("frames.churn", churn);
 HARNESS_VERB("memory_map.clear", clear_map);
-HARNESS_VERB("memory_map.entry", add_entry);
+HARNESS_VERB("memory_map.entries", add_entries);
 HARNESS_VERB("memory_map.sanitise", sanitise);
 HARNESS_VERB("memory_map.ranges", show_ranges);
 

@@ -1,0 +1,328 @@
+"""The scenario of lab 01-frames: what its tests do to the frame allocator, and what the machine's memory says afterwards."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emulator.machine import Machine, MemoryEntry
+from judge.scenario import Checkpoint, Failure, Op, Scenario, expect
+from oracle.frames import PAGE_SHIFT, PAGE_SIZE, FrameSet, Zone, usable_frames
+
+ERRORS = ("None", "OutOfMemory", "Unsupported", "InvalidArgument", "Misaligned", "OutOfRange", "NotAllocated", "NotMapped", "Busy")
+
+ALL = 0xFFFFFFFF
+MAX_ENTRIES = 64  # memory_map::kMaxEntries
+RANGES_PER_LINE = 6
+ENTRIES_PER_LINE = 3
+FRAME_INFO = 16  # sizeof(FrameInfo); the byte at 4 is FrameInfo::use
+ALLOCATED = 3  # FrameUse::Allocated
+BIOS_FRAMES = FrameSet([(0x9F, 0x100)])
+KERNEL_FRAMES_AT_MOST = 96  # page tables and stacks that the kernel takes for itself while it boots
+
+TROUBLES = {
+    1: "allocate() handed out frame {frame:#x}, which the caller had been given before and still holds",
+    2: "allocate() returned frame {frame:#x}, which lies past the end of memory",
+    3: "allocate() returned frame {frame:#x}, which lies in a higher zone than the one asked for",
+    4: "free() refused frame {frame:#x}, which the caller holds, with Error::{error}",
+    5: "frame {frame:#x} no longer holds what its owner wrote into it",
+}
+TROUBLE_HINTS = {
+    1: "Does a frame leave your free list (or get its bit cleared) before allocate() returns it? Was a refused free() really without effect?",
+    2: "Frames lie below frame_table::frame_count(). Are frame numbers and addresses mixed up?",
+    3: "Fall back downwards only: a caller that asks for DMA cannot use a frame above 16 MiB.",
+    4: "allocate() must remember that the frame is in use now.",
+    5: "Only the frame's owner writes into it. Do your links lie in a frame that is handed out? Is a frame in two hands?",
+}
+
+
+class Bulk:
+    """An operation over many frames. Asking for what was done fails the test if something was wrong on the way."""
+
+    def __init__(self, op: Op) -> None:
+        self.op = op
+
+    @property
+    def done(self) -> int:
+        """Frames that were handled."""
+        done, trouble, frame, error = self.op.values
+        if trouble:
+            raise Failure("each frame has one owner, and only the owner writes into it or gives it back",
+                          TROUBLES[trouble].format(frame=frame, error=_error_name(error)) + f" (in {self.op}, after {done} frames)",
+                          TROUBLE_HINTS[trouble], operation=self.op.number)
+        return done
+
+    @property
+    def error(self) -> str:
+        """The error that ended the operation, or "None"."""
+        return _error_name(self.op.values[3]) if self.done >= 0 else ""
+
+    @property
+    def ticks_each(self) -> float:
+        """Ticks of the piece per frame."""
+        return self.op.ticks / max(self.done, 1)
+
+
+def _error_name(number: int) -> str:
+    return ERRORS[number] if number < len(ERRORS) else f"number {number}"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What lies in the machine's memory at one checkpoint, read there by the host. The piece is not asked."""
+
+    reserved: FrameSet  # the kernel's list of what is taken, as it was handed to initialize()
+    kernels: FrameSet  # frames that the kernel has allocated since
+    held: FrameSet  # frames that the guest was given and has not given back
+    samples: dict[int, bytes]  # contents of the frames that the test wanted to see
+
+
+class Look:
+    """A checkpoint at which the host reads who holds what."""
+
+    def __init__(self, scenario: FramesScenario, name: str, sample: Any) -> None:
+        self._scenario = scenario
+        self._sample = sample
+        self.memory: Memory | None = None
+        self.checkpoint: Checkpoint = scenario.checkpoint(name, self._read)
+
+    def _read(self, target: Any) -> None:
+        """The probe: runs while the machine stands still."""
+        frame_count = _word(target, "mm::frame_table::(anonymous namespace)::entries")
+        held = FrameSet.from_bitmap(target.physical(target.symbol("frames_guest::owned"), -(-frame_count // 32) * 4))
+        samples = {frame: target.physical(frame << PAGE_SHIFT, PAGE_SIZE) for frame in self._sample(held)}
+        self.memory = Memory(_reserved(target), _kernels_frames(target, frame_count), held, samples)
+
+    @property
+    def held(self) -> FrameSet:
+        """The frames that the guest holds."""
+        return self._after_boot.held
+
+    @property
+    def samples(self) -> dict[int, bytes]:
+        return self._after_boot.samples
+
+    @property
+    def all_frames(self) -> FrameSet:
+        """The frames that initialize() had to make free, less those that the kernel has allocated since: what the firmware's
+        map calls memory, by the host's own reckoning, and nobody has reserved."""
+        memory = self._after_boot
+        usable = usable_frames(self._scenario.machine.entries)
+        self._check_reserved(usable, memory.reserved)
+        return usable - memory.reserved - memory.kernels
+
+    @property
+    def places(self) -> dict[str, FrameSet]:
+        """What must never be handed out, by name, as the host knows it."""
+        run = self._scenario.run
+        assert run is not None
+        return {
+            "frame 0": FrameSet([(0, 1)]),
+            "the BIOS area": BIOS_FRAMES,
+            "the kernel's image": FrameSet.covering_bytes([run.layout.kernel]),
+            "a boot module": FrameSet.covering_bytes(run.layout.modules),
+            "the kernel's tables and stack": self._after_boot.reserved - FrameSet([(0, 0x100)]),
+        }
+
+    @property
+    def _after_boot(self) -> Memory:
+        if self.memory is None:
+            raise RuntimeError(f"{self.checkpoint} was not reached: call boot() first")
+        return self.memory
+
+    def _check_reserved(self, usable: FrameSet, reserved: FrameSet) -> None:
+        """The list of reserved ranges lies in the kernel's memory: a piece that inflates it must not profit."""
+        known = FrameSet([(0, 1)]) | BIOS_FRAMES | self.places["the kernel's image"] | self.places["a boot module"]
+        table_frames = -(-usable.ranges[-1][1] * FRAME_INFO // PAGE_SIZE) if usable else 0
+        extra = len(reserved - known)
+        expect(not known - reserved and extra <= table_frames + KERNEL_FRAMES_AT_MOST,
+               "the kernel's list of reserved ranges is as the boot made it: BIOS, image, modules, frame table, page tables, stack",
+               f"the list holds {extra} frames beyond image and modules: something has written to the kernel's memory")
+
+
+def _word(target: Any, symbol: str) -> int:
+    return struct.unpack("<I", target.physical(target.symbol(symbol), 4))[0]
+
+
+def _reserved(target: Any) -> FrameSet:
+    """boot_memory::reserved_frames: pairs of begin and end."""
+    count = min(_word(target, "mm::boot_memory::reserved_count"), 64)
+    words = target.physical(target.symbol("mm::boot_memory::reserved_frames"), count * 8)
+    return FrameSet(struct.iter_unpack("<II", words))
+
+
+def _kernels_frames(target: Any, frame_count: int) -> FrameSet:
+    """Frames whose entry in the frame table says Allocated. The table is large, so it is only read when there are any."""
+    if _word(target, "mm::frames::(anonymous namespace)::frames_in_use") == 0:
+        return FrameSet()
+    table = target.physical(_word(target, "mm::frame_table::(anonymous namespace)::table"), frame_count * FRAME_INFO)
+    uses = table[4::FRAME_INFO]
+    return FrameSet.of_frames(frame for frame, use in enumerate(uses) if use == ALLOCATED)
+
+
+class MapQuestion:
+    """One memory map that was given to sanitise(), and its answer."""
+
+    def __init__(self, scenario: FramesScenario, entries: Sequence[MemoryEntry], room: int, note: str) -> None:
+        self.entries = tuple(entries)
+        self.room = room
+        self.note = note
+        self.expected = usable_frames(entries)
+        scenario.op("memory_map.clear")
+        for i in range(0, len(entries), ENTRIES_PER_LINE):
+            words = [word for entry in entries[i : i + ENTRIES_PER_LINE] for word in _entry_words(entry)]
+            scenario.op("memory_map.entries", *words)
+        self.op = scenario.op("memory_map.sanitise", room, note=note)
+        lines = -(-(len(self.expected.ranges) + 1) // RANGES_PER_LINE)
+        self._ranges = [scenario.op("memory_map.ranges", i * RANGES_PER_LINE) for i in range(lines)]
+
+    @property
+    def answer(self) -> list[tuple[int, int]]:
+        """The ranges as sanitise() wrote them."""
+        words = [word for op in self._ranges for word in op.values]
+        return list(zip(words[0::2], words[1::2]))[: self.op.values[0]]
+
+    def check(self) -> None:
+        """The answer is what the firmware's entries are worth, no more and no less."""
+        count, spoilt = self.op.values
+        self.expect(spoilt == 0, "sanitise() writes into the buffer that it was given, and not past its end",
+                    f"it wrote to {spoilt} ranges behind a buffer of {self.room}", "Compare your count with usable.size() before each write.")
+        expected = list(self.expected.ranges)
+        shown = f"{count} ranges: {_ranges_text(self.answer)}{' ...' if count > len(self.answer) else ''}"
+        missing = self.expected - FrameSet(self.answer)
+        extra = FrameSet(self.answer) - self.expected
+        hint = ""
+        if extra:
+            hint = f"Frame {extra[0]:#x} must not be there: {self.why_not(extra[0])}."
+        elif missing:
+            hint = f"Frame {missing[0]:#x} is missing: every byte of it is memory, and no other entry claims any."
+        elif self.answer != expected:
+            hint = "The frames are right; the ranges must be sorted, not empty, and merged where they overlap or touch."
+        self.expect(count == len(expected) and self.answer == expected, f"ranges {_ranges_text(expected)} (frame numbers, end excluded)", shown, hint)
+
+    def check_refused(self) -> None:
+        """The buffer is too small: an error, and nothing written behind it."""
+        self.expect(self.op.error == "OutOfMemory", f"Error::OutOfMemory, as {len(self.expected.ranges)} ranges do not fit into {self.room}", self.op.says,
+                    "Say so when the buffer is full; do not drop ranges in silence.")
+
+    def expect(self, condition: object, expected: str, seen: str, hint: str = "") -> None:
+        expect(condition, f"for the map {self}: {expected}", seen, hint, operation=self.op.number)
+
+    def why_not(self, frame: int) -> str:
+        """Why a frame is not usable."""
+        begin, end = frame << PAGE_SHIFT, (frame + 1) << PAGE_SHIFT
+        for entry in self.entries:
+            if entry.kind != 1 and entry.length and entry.base < end and begin < entry.end:
+                return f"an entry of kind {entry.kind} has part of it"
+        return "not all of its 4096 bytes lie in usable entries" if begin < 1 << 32 else "it lies at or above 4 GiB"
+
+    def __str__(self) -> str:
+        entries = ", ".join(f"{entry.base:#x}+{entry.length:#x} kind {entry.kind}" for entry in self.entries)
+        return f"[{entries}]" + (f" ({self.note})" if self.note else "")
+
+
+def _entry_words(entry: MemoryEntry) -> tuple[int, ...]:
+    return (entry.base >> 32, entry.base & ALL, entry.length >> 32, entry.length & ALL, entry.kind)
+
+
+def _ranges_text(ranges: Sequence[tuple[int, int]]) -> str:
+    return ", ".join(f"[{begin:#x}, {end:#x})" for begin, end in ranges) or "none"
+
+
+class FramesScenario(Scenario):
+    """Readable names for the guest's operations on the frame allocator."""
+
+    reads_tables = False
+
+    def prepare(self) -> None:
+        self.machine = Machine(self.random.randrange(8, 13))
+
+    # One call each
+
+    def allocate(self, zone: str = "high", contents: str = "unspecified", order: int = 0, note: str = "") -> Op:
+        """allocate(): its value is the frame."""
+        return self.op("frames.allocate", order, zone, contents, note=note)
+
+    def free(self, frame: object, order: int = 0, note: str = "") -> Op:
+        return self.op("frames.free", frame, order, note=note)
+
+    def free_count(self, zone: Zone, note: str = "") -> Op:
+        """free_frames() of one zone."""
+        return self.op("frames.free_count", int(zone), note=note)
+
+    def free_counts(self, note: str = "") -> list[Op]:
+        """free_frames() of every zone."""
+        return [self.free_count(zone, note) for zone in Zone]
+
+    # Many frames
+
+    def take(self, count: int, zone: str = "high", note: str = "") -> Bulk:
+        """Allocates up to `count` frames; the guest keeps them."""
+        return Bulk(self.op("frames.take", count, zone, note=note))
+
+    def exhaust(self, zone: str = "high", note: str = "") -> Bulk:
+        """Allocates until there is an error."""
+        return Bulk(self.op("frames.exhaust", zone, note=note))
+
+    def give_back(self, count: int = ALL, order: str = "scattered", note: str = "") -> Bulk:
+        """Frees frames that the guest holds: ascending, descending or scattered."""
+        return Bulk(self.op("frames.give_back", count, order, note=note))
+
+    def churn(self, count: int, note: str = "") -> Bulk:
+        """Allocates and frees at random, with a pattern in each frame."""
+        return Bulk(self.op("frames.churn", self.random.getrandbits(31) + 1, count, note=note))
+
+    # Contents
+
+    def fill(self, frame: object, word: int) -> Op:
+        return self.op("frames.fill", frame, word)
+
+    def mark_all(self, seed: int) -> Op:
+        """Fills every frame that the guest holds with a word of its own."""
+        return self.op("frames.mark", seed)
+
+    def check_all(self, seed: int, note: str = "") -> Bulk:
+        """Looks whether they still hold it."""
+        return Bulk(self.op("frames.check", seed, note=note))
+
+    # The memory map
+
+    def sanitise(self, entries: Sequence[MemoryEntry], room: int = MAX_ENTRIES, note: str = "") -> MapQuestion:
+        """Has sanitise() read a firmware map; call check() on what comes back, after the boot."""
+        return MapQuestion(self, entries, room, note)
+
+    # The host's own view
+
+    def look(self, name: str, sample: Any = lambda held: ()) -> Look:
+        """Stops the machine and reads who holds what. `sample` chooses frames whose contents are kept."""
+        return Look(self, name, sample)
+
+    def some_of(self, frames: FrameSet, count: int) -> list[int]:
+        """Up to `count` frames of the set, from all over it."""
+        return sorted(frames[self.random.randrange(len(frames))] for _ in range(min(count, len(frames))))
+
+    # What must hold
+
+    def expect_counts(self, ops: Sequence[Op], expected: Sequence[int], when: str) -> None:
+        """free_frames() of each zone is what the host counts."""
+        for zone, op, count in zip(Zone, ops, expected):
+            expect(op.value == count, f"free_frames({zone.title}) is {count} {when}", f"{op.value}",
+                   "Every frame counts for exactly the zone it lies in, and every path of allocate() and free() keeps the count.",
+                   operation=op.number)
+
+    def expect_all_taken(self, taken: FrameSet, available: FrameSet, when: str) -> None:
+        """The guest holds every frame that there is, and none that there is not."""
+        extra, missing = taken - available, available - taken
+        expect(not extra, f"{when}, only frames that are free were handed out",
+               f"{len(extra)} other frames were handed out: {extra}", "Which range did initialize() take for free memory?")
+        expect(not missing, f"{when}, the {len(available)} free frames of memory have all been handed out",
+               f"{len(missing)} never came: {missing}",
+               "Lost frames: look for an end that is rounded the wrong way, an off-by-one at a range's last frame, or a frame "
+               "that free() does not put back.")
+
+
+def zone_counts(frames: FrameSet) -> list[int]:
+    """How many frames of the set lie in each zone."""
+    return [len(frames & zone.frames) for zone in Zone]
