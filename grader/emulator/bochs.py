@@ -78,7 +78,7 @@ class Stop:
 def configuration(megabytes: int, *, rom: bool, disk: bool, ips: int = INSTRUCTIONS_PER_SECOND) -> str:
     """The bochsrc of a graded machine. All its files have fixed names in the run's own folder."""
     lines = [
-        f"memory: guest={megabytes}, host={megabytes}",
+        f"memory: guest={megabytes}, host={min(megabytes, 2048)}",  # Bochs keeps what is over 2048 in a file
         f"cpu: model=p3_katmai, ips={ips}, reset_on_triple_fault=0",
         "romimage: file=rom" if rom else f"romimage: file={_BIOS}",
         f"vgaromimage: file={_VIDEO_BIOS}",
