@@ -2,6 +2,7 @@
 /// The boot, as a list. Each step needs those above it; the comments say what for.
 
 #include "arch/cpu.h"
+#include "arch/fault_info.h"
 #include "arch/i386/segments.h"
 #include "arch/i386/traps.h"
 #include "boot_information.h"
@@ -22,6 +23,8 @@
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_table.h"
 #include "mm/report/reports.h"
+#include "monitor/crash_test.h"
+#include "monitor/monitor.h"
 
 extern "C" const BootTask boot_tasks_begin[], boot_tasks_end[];
 
@@ -74,7 +77,8 @@ void finish_boot() {
     print_account();
     initialize_timer();
     initialize_keyboard();
-    for (;;) Cpu::idle();
+    if (const char* crash = find_option(boot_information().command_line, "crash")) run_crash_test(crash);
+    run_monitor();
 }
 
 } // namespace
@@ -88,6 +92,7 @@ extern "C" void kernel_main(uint32_t magic, uint32_t information) {
     i386::set_double_fault_directory(mm::kernel_directory().frame.address());
     mm::kernel_map::activate();
     mm::shared_range::initialize();
+    name_fault_range(VirtAddr(mm::kBootStackGuard), VirtAddr(mm::kBootStackBegin), "kernel stack overflow");
     start_frame_allocator();
     Cpu::run_on_stack(VirtAddr(mm::kBootStackEnd), finish_boot);
 }
