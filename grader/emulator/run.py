@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import tty
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -79,6 +80,7 @@ class BochsWatch:
         if screen and self.screen is None:
             # Somebody must read the screen, or a guest that writes to it blocks Bochs for good.
             self.screen = os.open(os.fsdecode(screen[1]), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            tty.setraw(self.screen)  # it must not send back what is drawn, as if somebody had typed it
             self._console.watch(self.screen, lambda _: None)
         if panic := self._PANIC.search(self._log):
             return f"Bochs gave up: {panic[1].decode(errors='replace')}"
