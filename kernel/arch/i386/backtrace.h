@@ -10,15 +10,22 @@
 
 namespace i386 {
 
+/// Where a backtrace begins.
+struct StackPlace {
+    VirtAddr instruction;  ///< EIP
+    VirtAddr stack;        ///< ESP
+    VirtAddr frame;        ///< EBP
+};
+
 /// Follows the chain of stack frames: each function pushes its caller's EBP and points EBP at it, with the return address
 /// in the word above (we compile with -fno-omit-frame-pointer). Every word is probed before it is believed, so a chain that
 /// the failing code has destroyed ends the backtrace and nothing else.
 ///
-/// @param places  receives `instruction` and then the return addresses, innermost first
+/// @param places  receives the instruction and then the return addresses, innermost first
 /// @return how many were written
-size_t collect_backtrace(VirtAddr instruction, VirtAddr stack, VirtAddr frame, std::span<uint32_t> places);
+size_t collect_backtrace(StackPlace from, std::span<uint32_t> places);
 
-/// Prints one place a line, with the function's name.
-void print_backtrace(std::span<const uint32_t> places);
+/// Prints one place a line, with the function's name; a place that follows itself (recursion) only once, with a count.
+void print_backtrace(StackPlace from);
 
 } // namespace i386

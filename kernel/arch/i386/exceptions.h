@@ -29,6 +29,12 @@ const char* exception_mnemonic(uint32_t vector);
 /// "page fault" for 14.
 const char* exception_name(uint32_t vector);
 
+/// Whether the CPU pushes an error code for it (Intel SDM 3A, table 6-1).
+constexpr bool has_error_code(uint32_t vector) {
+    return vector == kDoubleFault || (vector >= kInvalidTask && vector <= kPageFault) || vector == 17 || vector == 21 ||
+           vector == 29 || vector == 30;
+}
+
 /// Decodes the error code of a page fault.
 FaultInfo decode_page_fault(uint32_t error_code, VirtAddr address, VirtAddr instruction);
 

@@ -44,8 +44,8 @@ const char* special_fault(const FaultInfo& fault) {
     if (is_null(at)) return "null pointer dereference";
     if (const char* const name = range_name(at)) return name;
     if (in_range(at, image::harness_begin(), image::harness_end())) return "the piece wrote over the grader's memory";
-    if (fault.write && in_range(at, image::text_begin(), image::text_end())) return "write to the kernel's code, which is read-only";
-    if (fault.write && in_range(at, image::rodata_begin(), image::rodata_end())) return "write to a constant of the kernel";
+    if (fault.write && in_range(at, image::text_begin(), image::text_end())) return "the kernel's code is read-only";
+    if (fault.write && in_range(at, image::rodata_begin(), image::rodata_end())) return "the kernel's constants are read-only";
     return nullptr;
 }
 
@@ -64,8 +64,9 @@ void explain_double_fault(const PanicReport& report, std::span<char> text) {
     uint32_t word;
     const bool has_stack = try_read(VirtAddr(report.esp - 4), word);
     const char* const name = range_name(VirtAddr(report.cr2));
-    if (!has_stack) format_into(text, "{}: esp is {x8}, and nothing is mapped below it", name ? name : "kernel stack overflow", report.esp);
-    else format_into(text, "double fault: an exception could not be delivered");
+    const char* const what = name ? name : "kernel stack overflow, or a lost stack pointer";
+    if (has_stack) format_into(text, "double fault: an exception could not be delivered");
+    else format_into(text, "{}: esp is {x8}, and nothing is mapped below it", what, report.esp);
 }
 
 void explain_general_protection(const PanicReport& report, std::span<char> text) {

@@ -1,5 +1,3 @@
-#include <span>
-
 #include "arch/cpu.h"
 #include "arch/i386/backtrace.h"
 #include "arch/i386/exceptions.h"
@@ -36,19 +34,25 @@ void copy_registers(PanicReport& report, const PushedRegisters& pushed) {
     report.ebp = pushed.ebp;
 }
 
+StackPlace where(const PanicReport& report) {
+    return {VirtAddr(report.eip), VirtAddr(report.esp), VirtAddr(report.ebp)};
+}
+
 /// CR3 and the backtrace, from where the machine stands.
 void finish_report(PanicReport& report) {
     report.cr3 = Cpu::page_directory().value();
-    report.backtrace_depth =
-        collect_backtrace(VirtAddr(report.eip), VirtAddr(report.esp), VirtAddr(report.ebp), report.backtrace);
+    report.backtrace_depth = collect_backtrace(where(report), report.backtrace);
 }
 
 void print_exception(const PanicReport& report) {
     if (report.vector == PanicReport::kNoVector) return;
-    char meaning[96];
-    const size_t length = describe_error_code(report.vector, report.error_code, meaning);
-    print("exception {} {} ({}), error code {x}{}{}\n", report.vector, exception_mnemonic(report.vector),
-          exception_name(report.vector), report.error_code, length ? ": " : "", meaning);
+    print("exception {} {} ({})", report.vector, exception_mnemonic(report.vector), exception_name(report.vector));
+    if (has_error_code(report.vector)) {
+        char meaning[96];
+        const size_t length = describe_error_code(report.vector, report.error_code, meaning);
+        print(", error code {x}{}{}", report.error_code, length ? ": " : "", meaning);
+    }
+    print("\n");
 }
 
 void print_registers(const PanicReport& report) {
@@ -68,8 +72,7 @@ bool is_about_page(const PanicReport& report) {
     print_exception(report);
     print_registers(report);
     print("backtrace, innermost first\n");
-    print_backtrace({report.backtrace, report.backtrace_depth});
-    if (report.backtrace_depth == PanicReport::kMaxBacktrace) print("  (outer frames are not shown)\n");
+    print_backtrace(where(report));
     if (is_about_page(report))
         print_page_walk(PhysAddr(report.cr3), VirtAddr(report.cr2));
     print("*** the kernel has stopped\n");
