@@ -1,0 +1,505 @@
+"""What the tests of lab 02-paging do to the piece, and how they look at what it did.
+
+A test writes a script with the methods below (map, unmap, protect, read, write ...) and calls `state(name)` wherever the
+whole machine is to be looked at. `boot()` runs the script, then goes through it once more beside the model
+(oracle/paging.py): each answer must be one that the contract allows, and at each state
+
+- every directory's tables, read out of physical memory, mean exactly the pages that the model has, no more and no less,
+- the kernel's own part is as it was at boot,
+- the frames in use are the directories and page tables that can be counted in those tables, and no table is empty,
+- the CPU's TLB holds nothing, for the addresses that the test touched, that a fresh walk does not find.
+
+The first disagreement ends the test; if the machine crashed, what was wrong before the crash is told rather than the crash.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from emulator.machine import MIB, RESERVED, Machine, MemoryEntry
+from judge.scenario import Checkpoint, Op, Run, Scenario, expect, fail
+from judge.verdict import Failure
+from oracle.paging import (ADDRESS_SPACE, LARGE_PAGE, PAGE, PIECE_SLOT, SHARED_BEGIN, USER_BEGIN, USER_END,
+                           WRITE_USER, Page, PageTables, Request, Rights)
+from paging.tables import ACCESSED, PageRun, TableSet, compare, describe_entry, read_tables
+
+# Memory that the machine has but the kernel may not allocate: the tests map it and know that nobody else uses it.
+POOL_BEGIN = 24 * MIB
+POOL_END = 40 * MIB
+POOL_FRAME = POOL_BEGIN // PAGE
+POOL_FRAMES = (POOL_END - POOL_BEGIN) // PAGE
+
+KMAP_WINDOW = (0xF000_0000, 0xF040_0000)  # temporary mappings come and go here: mm/paging/layout.h
+FREED_POISON = 0xF4EEDF4E                 # kFreedFramePoison in mm/physical/frame_allocator.h
+ACCESS_NOTES = ACCESSED                   # what the CPU may have added to a copied directory entry
+
+FULL_FLUSHES = ("mm::tlb::flush()", "mm::tlb::flush_including_global()")
+
+WHY_ERROR = {
+    "InvalidArgument": "the request contradicts itself",
+    "Misaligned": "an address or frame is not a multiple of the page size",
+    "OutOfRange": "the range, or its frames, end outside what may be mapped",
+    "Unsupported": "large pages do not go into the shared range",
+    "NotMapped": "part of the range is not mapped",
+    "OutOfMemory": "there is no frame for a page table that is needed",
+}
+
+
+def paging_machine(megabytes: int = 48) -> Machine:
+    """A PC with a hole of memory that is reserved from 24 to 40 MiB."""
+    return Machine(megabytes, (
+        MemoryEntry(0, 640 * 1024),
+        MemoryEntry(0xF0000, 0x10000, RESERVED),
+        MemoryEntry(MIB, POOL_BEGIN - MIB),
+        MemoryEntry(POOL_BEGIN, POOL_END - POOL_BEGIN, RESERVED),
+        MemoryEntry(POOL_END, (megabytes * MIB) - POOL_END),
+    ))
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A page directory of the test: its name in the model, and how the script names it."""
+
+    name: str
+    op: Op | None = None  # the paging.create; None for kernel_directory()
+
+    @property
+    def argument(self) -> object:
+        return self.op if self.op is not None else "kernel"
+
+    def __str__(self) -> str:
+        return f"directory {self.name}" if self.op else "the kernel's directory"
+
+
+@dataclass
+class State:
+    """What the host read at one checkpoint."""
+
+    name: str
+    tables: dict[str, TableSet] = field(default_factory=dict)  # by directory
+    active: int = 0                                            # frame that CR3 points to
+    tlb: dict[int, Any] = field(default_factory=dict)          # touched address -> TLB entry or None
+    flushes: dict[str, int] = field(default_factory=dict)      # calls of each full flush so far
+
+
+class PagingScenario(Scenario):
+    """One boot of a kernel with the paging piece under test."""
+
+    reads_tables = True
+
+    def prepare(self) -> None:
+        self.machine = paging_machine()
+        self.model = PageTables()
+        self.kernel = Directory("kernel")
+        self.steps: list[tuple[Op, Callable[[Op], None]]] = []
+        self.alive: dict[str, Directory] = {"kernel": self.kernel}
+        self.touched: list[int] = []
+        self.states: dict[str, State] = {}
+        self.memory: dict[tuple[int, int], int] = {}  # (frame, offset) -> word, as far as the test wrote it
+        self.active = self.kernel
+        self.frames_left: int | None = None
+        self.owned = 0
+        self.slots_at_birth: dict[str, set[int]] = {}
+        self.directory_frames: dict[str, int] = {}
+        self._used_slots: set[int] = set()
+        self._next_frame = POOL_FRAME + self.random.randrange(1, 200)
+        self._large_frames_used = 0
+        self._frames_at_start = 0
+        self.start = self.state("start")
+
+    # -- the piece ---------------------------------------------------------------------------------------------------
+
+    def create(self, error: str | None = None) -> Directory:
+        """A new page directory."""
+        name = chr(ord("A") + sum(op.line.startswith("paging.create") for op in self.operations))
+        directory = Directory(name, self.op("paging.create", note=f"directory {name}"))
+        if error is None:
+            self.alive[name] = directory
+        self._then(directory.op, lambda op: self._created(directory, op, error))
+        return directory
+
+    def destroy(self, directory: Directory, error: str | tuple[str, ...] | None = None) -> Op:
+        """Takes a directory apart. With `error`, one of these must come back."""
+        op = self.op("paging.destroy", directory.argument, note=str(directory))
+        if error is None:
+            del self.alive[directory.name]
+        self._then(op, lambda op: self._destroyed(directory, op, error))
+        return op
+
+    def map(self, directory: Directory, start: int, frame: int | Op, count: int = 1, rights: Rights = WRITE_USER, *,
+            large: bool = False, note: str = "") -> Op:
+        """Maps `count` pages. An Op as frame is one that own_frame() gave."""
+        op = self.op("paging.map", directory.argument, start, frame, count, "large" if large else "small", rights, note=note)
+        self._then(op, lambda op: self._answered(op, Request(
+            "map", directory.name, start, count, frame.value if isinstance(frame, Op) else frame, large, rights)))
+        return op
+
+    def unmap(self, directory: Directory, start: int, count: int = 1, *, note: str = "") -> Op:
+        op = self.op("paging.unmap", directory.argument, start, count, note=note)
+        self._then(op, lambda op: self._answered(op, Request("unmap", directory.name, start, count)))
+        return op
+
+    def protect(self, directory: Directory, start: int, count: int, rights: Rights, *, note: str = "") -> Op:
+        op = self.op("paging.protect", directory.argument, start, count, rights, note=note)
+        self._then(op, lambda op: self._answered(op, Request("protect", directory.name, start, count, rights=rights)))
+        return op
+
+    def translate(self, directory: Directory, address: int) -> Op:
+        """Asks the piece where an address leads; the answer must be what the model has, or for the kernel's low part, what
+        the tables themselves say."""
+        op = self.op("paging.translate", directory.argument, address)
+        self._then(op, lambda op: self._translated(op, directory, address))
+        return op
+
+    # -- the machine -------------------------------------------------------------------------------------------------
+
+    def activate(self, directory: Directory) -> Op:
+        """Loads CR3."""
+        op = self.op("paging.activate", directory.argument, note=str(directory))
+        self._then(op, lambda op: setattr(self, "active", directory))
+        return op
+
+    def read(self, address: int, *, note: str = "") -> Op:
+        """Reads a word through the MMU: it must be what was written to the frame that the model maps there, or nothing must be
+        mapped. Leaves a TLB entry, which later states look for."""
+        self.touched.append(address)
+        op = self.op("paging.read", address, note=note)
+        self._then(op, lambda op: self._has_read(op, address))
+        return op
+
+    def write(self, address: int, word: int, *, note: str = "") -> Op:
+        """Writes a word through the MMU, where a writable page must be."""
+        self.touched.append(address)
+        op = self.op("paging.write", address, word, note=note)
+        self._then(op, lambda op: self._has_written(op, address, word))
+        return op
+
+    def poke(self, frame: int, word: int, offset: int = 0) -> Op:
+        """Writes a word into a frame, past the MMU."""
+        op = self.op("paging.poke", frame, offset, word)
+        self._then(op, lambda op: self.memory.__setitem__((frame, offset), word))
+        return op
+
+    def own_frame(self) -> Op:
+        """A frame that belongs to the test, as a frame of a user's page belongs to whoever mapped it."""
+        op = self.op("paging.frame", note="a frame of the test's own")
+        self._then(op, lambda op: self._own(1))
+        return op
+
+    def limit(self, frames: int | None) -> Op:
+        """From here on the machine hands out this many frames and no more; None ends that."""
+        op = self.op("frames.limit", "none" if frames is None else frames)
+        self._then(op, lambda op: setattr(self, "frames_left", frames))
+        return op
+
+    def soil_memory(self) -> Op:
+        """Every free frame holds what a freed frame holds, not zeros."""
+        return self.op("paging.soil")
+
+    def state(self, name: str) -> State:
+        """Stops the machine and looks at all of it: see the top of this file."""
+        in_use = self.op("paging.in_use", note="frames in use")
+        state = State(name)
+        directories, touched = dict(self.alive), list(dict.fromkeys(self.touched))
+        checkpoint = self.checkpoint(name, lambda target: self._look(target, state, directories, touched))
+        self._then(checkpoint.op, lambda op: self._verify(op, state, in_use, checkpoint))
+        self.states[name] = state
+        return state
+
+    def then(self, check: Callable[[], None]) -> None:
+        """A check of the test's own, made in its place among the others when the script is gone through."""
+        self.steps.append((self.operations[-1], lambda op: check()))
+
+    # -- choosing ----------------------------------------------------------------------------------------------------
+
+    def user_address(self, *, slots: int = 1) -> int:
+        """The start of `slots` free directory entries in a row somewhere in the user range, its first and last left out."""
+        while True:
+            slot = self.random.randrange(USER_BEGIN // LARGE_PAGE + 1, USER_END // LARGE_PAGE - slots - 1)
+            if not any(slot - 1 <= used <= slot + slots for used in self._used_slots):
+                self._used_slots |= set(range(slot, slot + slots))
+                return slot * LARGE_PAGE
+
+    def frames(self, count: int = 1) -> int:
+        """The first of `count` frames of the pool that this test has not used yet."""
+        first = self._next_frame
+        self._next_frame += count + self.random.randrange(1, 9)  # a gap, so that no two requests continue each other by chance
+        if first + count > POOL_FRAME + POOL_FRAMES // 2:
+            raise RuntimeError("the test uses more small frames than the pool's first half has")
+        return first
+
+    def far_frames(self, count: int) -> int:
+        """The first of `count` frames at addresses where the machine has no memory: for pages that nobody touches."""
+        return self.random.randrange(0x40000, 0xC0000 - count)
+
+    def large_frames(self) -> int:
+        """The first of 1024 frames for a 4 MiB page, from the pool's second half; two at most."""
+        number = self._large_frames_used
+        self._large_frames_used += 1
+        if number > 1:
+            raise RuntimeError("the pool has two large frames")
+        return POOL_FRAME + POOL_FRAMES // 2 + number * 1024
+
+    def word(self) -> int:
+        """A word that is not there by chance."""
+        return self.random.randrange(1 << 24, 1 << 32)
+
+    # -- going through the script ------------------------------------------------------------------------------------
+
+    def boot(self) -> Run:
+        """Runs the script, then compares every answer and every state with the model, in order."""
+        try:
+            run = super().boot()
+        except Failure as crash:
+            if crash.kind in ("not implemented", "forged record", "tampered kernel"):
+                raise
+            self._go_through()
+            raise
+        self._go_through()
+        return run
+
+    def _then(self, op: Op | None, check: Callable[[Op], None]) -> None:
+        assert op is not None
+        self.steps.append((op, check))
+
+    def _go_through(self) -> None:
+        for op, check in self.steps:
+            if not op.is_done:
+                return
+            check(op)
+
+    def _created(self, directory: Directory, op: Op, error: str | None) -> None:
+        if error is not None:
+            return _expect_error(op, (error,))
+        expect(op.ok, "create() makes a page directory while there are free frames", op.says, operation=op.number)
+        twin = [name for name, frame in self.directory_frames.items() if frame == op.value]
+        expect(not twin, "each directory has a frame of its own", f"directory {directory.name} is in frame {op.value:#x}, as is "
+               f"directory {' and '.join(twin)}", operation=op.number)
+        self.directory_frames[directory.name] = op.value
+        self.model.create(directory.name)
+        self.slots_at_birth[directory.name] = set(self.model.shared_tables)
+
+    def _destroyed(self, directory: Directory, op: Op, error: str | tuple[str, ...] | None) -> None:
+        if error is not None:
+            return _expect_error(op, (error,) if isinstance(error, str) else error)
+        expect(op.ok, f"{directory} can be destroyed: CR3 does not point to it", op.says, operation=op.number)
+        self.model.destroy(directory.name)
+        self.directory_frames.pop(directory.name, None)
+
+    def _own(self, frames: int) -> None:
+        self.owned += frames
+
+    def _answered(self, op: Op, request: Request) -> None:
+        """An answer of map, unmap or protect."""
+        allowed = self.model.errors(request, self.frames_left)
+        if op.error is None:
+            if allowed:
+                reason = " and ".join(WHY_ERROR[error] for error in sorted(allowed))
+                fail(f"{op} is refused with {_errors(allowed)}: {reason}", "it succeeded", operation=op.number)
+            if self.frames_left is not None:
+                self.frames_left -= self.model.tables_needed(request)
+            self.model.apply(request)
+        elif op.error not in allowed:
+            if self.frames_left is not None and op.error == "OutOfMemory" and self.model.tables_needed(request):
+                return  # it wanted more tables for a while than it would have needed
+            fail(f"{op} is refused with {_errors(allowed)}" if allowed else f"{op} succeeds", f"Error::{op.error}", operation=op.number)
+
+    def _translated(self, op: Op, directory: Directory, address: int) -> None:
+        if USER_BEGIN <= address < USER_END or address >= SHARED_BEGIN:
+            page = self.model.page(directory.name, address)
+            want = None if page is None else (self.model.physical(directory.name, address), page.large, page.rights)
+        else:
+            walk = self.start.tables["kernel"].translate(address)
+            want = walk and (walk.physical, walk.large, Rights(walk.writable, walk.user, walk.global_))
+        if want is None:
+            return _expect_error(op, ("NotMapped",))
+        expected = f"{want[0]:#010x} in a {'4 MiB' if want[1] else '4 KiB'} page, {want[2]}"
+        expect(op.ok, f"{op} finds {expected}", op.says, operation=op.number)
+        rights = Rights(bool(op.values[2] & 1), bool(op.values[2] & 2), bool(op.values[2] & 4))
+        size = {PAGE: "4 KiB", LARGE_PAGE: "4 MiB"}.get(op.values[1], f"{op.values[1]}-byte")
+        seen = f"{op.values[0]:#010x} in a {size} page, {rights}"
+        expect(seen == expected, f"{op} finds {expected}: that is what the CPU would find", seen, operation=op.number)
+
+    def _has_read(self, op: Op, address: int) -> None:
+        physical = self.model.physical(self.active.name, address)
+        if physical is None:
+            expect(not op.ok, f"nothing is mapped at {address:#010x}, so that a read there faults", f"{op} read {op.says}",
+                   "If the tables are right, the CPU still uses a translation that it remembers: who changes an entry must "
+                   "forget the old one (tlb.h).", operation=op.number)
+            return
+        want = self.memory.get((physical // PAGE, physical % PAGE))
+        expect(op.ok, f"{address:#010x} is mapped to {physical:#010x} and can be read", f"{op}: no page there", operation=op.number)
+        expect(want is None or op.value == want, f"a read of {address:#010x} finds {want or 0:#010x}, which frame {physical // PAGE:#x} holds",
+               f"{op} read {op.says}{self._where_from(op.value)}",
+               "If the tables are right, the CPU still uses a translation that it remembers: who changes an entry must "
+               "forget the old one (tlb.h).", operation=op.number)
+
+    def _where_from(self, word: int) -> str:
+        """Which frame of the test a word that was read belongs to."""
+        found = [frame for (frame, _), held in self.memory.items() if held == word]
+        return f", which is in frame {found[0]:#x}" if found else ""
+
+    def _has_written(self, op: Op, address: int, word: int) -> None:
+        physical = self.model.physical(self.active.name, address)
+        assert physical is not None, f"the test writes to {address:#x}, where nothing is mapped"
+        expect(op.ok, f"{address:#010x} is mapped to {physical:#010x} and may be written", f"{op}: the tables do not allow it",
+               operation=op.number)
+        self.memory[physical // PAGE, physical % PAGE] = word
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def _look(self, target: Any, state: State, directories: dict[str, Directory], touched: list[int]) -> State:
+        """Reads the stopped machine: called by the judge at the checkpoint."""
+        registers = target.registers()
+        state.active = registers["cr3"] // PAGE
+        frames = _created_frames(target.serial())
+        frames["kernel"] = self.start.active if self.start.active else state.active
+        for name, directory in directories.items():
+            frame = frames["kernel"] if directory.op is None else frames.get(directory.op.number)
+            if frame is not None:
+                state.tables[name] = read_tables(target.physical, frame * PAGE, registers["cr4"],
+                                                 memory_end=self.machine.memory_bytes)
+        state.tlb = target.tlb([address & ~(PAGE - 1) for address in touched]) if touched else {}
+        return state
+
+    def _verify(self, op: Op, state: State, in_use: Op, checkpoint: Checkpoint) -> None:
+        place = f" ({checkpoint.name})"
+        if state is self.start:
+            self._frames_at_start = in_use.value
+            return
+        for name, tables in state.tables.items():
+            self._verify_shape(name, tables, op)
+            self._verify_user_part(name, tables, op)
+            self._verify_kernel_part(name, tables, state.tables["kernel"], op)
+        self._verify_tables_taken(state, in_use.value, op, place)
+        self._verify_tlb(state, op)
+
+    def _verify_shape(self, name: str, tables: TableSet, op: Op) -> None:
+        findings = tables.findings(self.machine.memory_bytes)
+        if findings:
+            fail(f"the tables of {self._call(name)} are well formed", "; ".join(finding.text for finding in findings[:4]),
+                 operation=op.number)
+
+    def _verify_user_part(self, name: str, tables: TableSet, op: Op) -> None:
+        differences = compare(_runs(self.model.user[name]), tables.pages(USER_BEGIN, USER_END), USER_BEGIN, USER_END, limit=4)
+        if differences:
+            first = differences[0]
+            fail(f"{self._call(name)} maps what was asked for, and nothing else, at checkpoint {op.line.split()[-1]!r}",
+                 "; ".join(difference.text for difference in differences) + f". The walk: {tables.describe_walk(first.virtual)}",
+                 operation=op.number)
+        for slot in range(USER_BEGIN // LARGE_PAGE, USER_END // LARGE_PAGE):
+            first_page = self.model.user[name].get(slot * 1024)
+            if first_page and first_page.large and not tables.is_large(tables.directory[slot]):
+                fail(f"the 4 MiB page at {slot * LARGE_PAGE:#010x} is one directory entry",
+                     f"PDE {slot} is {describe_entry(tables.directory[slot])}: a page table of 1024 small pages", operation=op.number)
+
+    def _verify_kernel_part(self, name: str, tables: TableSet, kernel: TableSet, op: Op) -> None:
+        start = self.start.tables["kernel"]
+        low = compare(start.pages(0, USER_BEGIN), tables.pages(0, USER_BEGIN), 0, USER_BEGIN, limit=3)
+        if low:
+            fail(f"{self._call(name)} has the kernel's map below {USER_BEGIN:#x}, as it was made at boot",
+                 "; ".join(difference.text for difference in low), operation=op.number)
+        if name == "kernel":
+            want = [*start.pages(SHARED_BEGIN, ADDRESS_SPACE), *_runs(self.model.shared)]
+            differences = [difference for begin, end in ((SHARED_BEGIN, KMAP_WINDOW[0]), (KMAP_WINDOW[1], PIECE_SLOT),
+                                                         (PIECE_SLOT + LARGE_PAGE, ADDRESS_SPACE))
+                           for difference in compare(want, tables.pages(begin, end), begin, end, limit=3)]
+            if differences:
+                fail("the shared range maps what the kernel had at boot and what was asked for since, and nothing else",
+                     "; ".join(difference.text for difference in differences)
+                     + f". The walk: {tables.describe_walk(differences[0].virtual)}", operation=op.number)
+            return
+        self._verify_shared_entries(name, tables, kernel, op)
+
+    def _verify_shared_entries(self, name: str, tables: TableSet, kernel: TableSet, op: Op) -> None:
+        """Another directory's entries of the shared range are those of the kernel's; one that is newer than the directory may
+        still be missing."""
+        start = self.start.tables["kernel"]
+        for slot in range(SHARED_BEGIN // LARGE_PAGE, 1024):
+            own, want = tables.directory[slot], kernel.directory[slot]
+            if slot == PIECE_SLOT // LARGE_PAGE or own & ~ACCESS_NOTES == want & ~ACCESS_NOTES:
+                continue
+            born_with = start.directory[slot] & 1 or slot in self.slots_at_birth[name]
+            if not own & 1 and not born_with:
+                continue
+            fail(f"{self._call(name)} shares the kernel's entries from {SHARED_BEGIN:#x} on",
+                 f"PDE {slot} ({slot * LARGE_PAGE:#010x}) is {describe_entry(own)} in {self._call(name)} and "
+                 f"{describe_entry(want)} in the kernel's", operation=op.number)
+
+    def _verify_tables_taken(self, state: State, in_use: int, op: Op, place: str) -> None:
+        """Recounts, from the tables themselves, the frames that the piece should hold."""
+        owner: dict[int, str] = {}
+        for name, tables in state.tables.items():
+            for slot, frame in tables.table_slots.items():
+                if not USER_BEGIN // LARGE_PAGE <= slot < USER_END // LARGE_PAGE:
+                    continue
+                what = f"PDE {slot} of {self._call(name)}"
+                if frame in owner:
+                    fail("a page table of the user range belongs to one directory entry alone",
+                         f"frame {frame:#x} is the page table of {owner[frame]} and of {what}", operation=op.number)
+                owner[frame] = what
+                if frame in tables.frames and not any(word & 1 for word in tables.frames[frame]):
+                    fail("a page table that becomes empty is given back",
+                         f"{what} ({slot * LARGE_PAGE:#010x}) still names the page table in frame {frame:#x}, in which nothing is mapped",
+                         operation=op.number)
+        kernel_slots = {slot for slot in state.tables["kernel"].table_slots if slot >= SHARED_BEGIN // LARGE_PAGE}
+        new_shared = kernel_slots - set(self.start.tables["kernel"].table_slots) - {PIECE_SLOT // LARGE_PAGE}
+        directories = len(state.tables) - 1
+        want = self._frames_at_start + self.owned + directories + len(owner) + len(new_shared)
+        if in_use == want:
+            return
+        count = f"{directories} directories, {len(owner)} page tables of the user range, {len(new_shared)} new ones of the shared range"
+        difference = f"{in_use - want} frames more than that are in use: leaked" if in_use > want else \
+            f"{want - in_use} of these frames count as free: given back while still in use"
+        fail(f"the frames taken are the tables that can be found: {count}" + (f", {self.owned} of the test's own" if self.owned else ""),
+             difference + place, operation=op.number)
+
+    def _verify_tlb(self, state: State, op: Op) -> None:
+        tables = next((tables for tables in state.tables.values() if tables.directory_frame == state.active), None)
+        if tables is None:
+            return
+        for address, entry in state.tlb.items():
+            if entry is None:
+                continue
+            walk = tables.translate(address)
+            stale = None
+            if walk is None:
+                stale = "nothing is mapped there any more"
+            elif entry.frame_address // PAGE != walk.physical // PAGE:
+                stale = f"the tables lead to frame {walk.physical // PAGE:#x}"
+            elif entry.writable and not walk.writable:
+                stale = "the tables make it read-only"
+            elif entry.user and not walk.user:
+                stale = "the tables keep users out"
+            if stale:
+                rights = " ".join(word for word, held in (("writable", entry.writable), ("user", entry.user)) if held)
+                fail("no TLB entry contradicts the page tables after a call returned",
+                     f"for {address:#010x} the CPU still remembers frame {entry.frame_address // PAGE:#x}{f' ({rights})' if rights else ''}, "
+                     f"but {stale}. The walk: {tables.describe_walk(address)}",
+                     "tlb::invalidate_page() after the entry has changed; a CPU that may hold more pages than that needs a flush, "
+                     "and global pages survive tlb::flush().", operation=op.number)
+
+    def _call(self, name: str) -> str:
+        return "the kernel's directory" if name == "kernel" else f"directory {name}"
+
+
+def _runs(pages: dict[int, Page]) -> Iterable[PageRun]:
+    """The model's pages in the form that compare() takes."""
+    for number, page in sorted(pages.items()):
+        yield PageRun(number * PAGE, page.frame * PAGE, PAGE, page.rights.writable, page.rights.user, page.rights.global_, page.large)
+
+
+def _created_frames(serial: bytes) -> dict[Any, int]:
+    """First values of the operations so far, by number."""
+    return {int(number): int(value, 16) for number, value in re.findall(rb"^=(\d+) ok (0x[0-9a-f]+)", serial, re.MULTILINE)}
+
+
+def _errors(names: Iterable[str]) -> str:
+    return " or ".join(f"Error::{name}" for name in sorted(names))
+
+
+def _expect_error(op: Op, errors: tuple[str, ...]) -> None:
+    expect(op.error in errors, f"{op} is refused with {_errors(errors)}", op.says, operation=op.number)
