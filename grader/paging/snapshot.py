@@ -122,12 +122,13 @@ class Snapshot:
 
 
 def take_snapshot(name: str, *, registers: Mapping[str, int], physical: ReadPhysical, memory_end: int | None = None,
-                  frame_table: int = 0, frame_count: int = 0, ranges: Iterable[NamedRange] = (), ticks: int = 0,
+                  frame_table: int = 0, frame_count: int = 0, held: int = 0, ranges: Iterable[NamedRange] = (), ticks: int = 0,
                   tables: TableSet | None = None) -> Snapshot:
     """Reads a snapshot of a stopped machine.
 
     `frame_table` is the physical address of the kernel's frame table and `frame_count` its length; without them, there is
-    no frame map. `tables` spares a second reading of the page tables.
+    no frame map. `held` is the physical address of a bitmap of frames that the guest got from the allocator directly, which the
+    kernel's frame table does not know of. `tables` spares a second reading of the page tables.
     """
     if tables is None:
         tables = read_tables(physical, registers["cr3"], registers["cr4"], memory_end=memory_end)
@@ -137,5 +138,15 @@ def take_snapshot(name: str, *, registers: Mapping[str, int], physical: ReadPhys
     for offset in range(0, size, _READ_AT_ONCE):
         data = physical(frame_table + offset, min(_READ_AT_ONCE, size - offset))
         uses += data[FRAME_INFO_USE::FRAME_INFO_SIZE]
+    if held and frame_count:
+        _mark_held(uses, physical(held, (frame_count + 7) // 8))
     runs = tuple((sum(1 for _ in group), use) for use, group in groupby(uses))
     return Snapshot(name, dict(registers), tables, runs, tuple(ranges), ticks)
+
+
+def _mark_held(uses: bytearray, bitmap: bytes) -> None:
+    """Frames whose bit is set are allocated, whatever the frame table says of them as free ones."""
+    for position, byte in enumerate(bitmap):
+        for frame in range(8 * position, min(8 * position + 8, len(uses))) if byte else ():
+            if byte >> frame % 8 & 1 and uses[frame] == USES.index("free"):
+                uses[frame] = USES.index("allocated")

@@ -71,6 +71,19 @@ def test_a_page_table_in_a_free_frame_is_shown_as_a_conflict():
     assert (0x1F1, 0x1F2, "conflict") in [(run.begin, run.end, run.kind) for run in snapshot(memory, uses).frame_map]
 
 
+def test_frames_that_the_guest_holds_count_as_allocated():
+    memory, uses = machine()
+    snapshot(memory, uses)  # lays the frame table out
+    bitmap = 0xD00000
+    for frame in (0x200, 0x201, 0x207, 0x100):  # the last one is reserved, and stays that
+        memory.bytes[bitmap + frame // 8] |= 1 << frame % 8
+    held = take_snapshot("held", registers={"cr3": memory.cr3, "cr4": 0x90}, physical=memory.read, frame_table=TABLE,
+                         frame_count=FRAMES, held=bitmap)
+    kinds = {frame: run.kind for run in held.frame_map for frame in range(run.begin, run.end)}
+    assert [kinds[frame] for frame in (0x1FF, 0x200, 0x201, 0x202, 0x207, 0x208, 0x100)] == [
+        "allocated", "allocated", "allocated", "free", "allocated", "free", "reserved"]
+
+
 def test_snapshot_comes_back_from_its_record(pair):
     assert Snapshot.from_json(json.loads(json.dumps(pair[1].to_json()))) == pair[1]
 
