@@ -130,20 +130,29 @@ void activate(harness::Call& call) {
 
 void kernel(harness::Call& call) { call.reply({kernel_directory().frame.value()}); }
 
+/// Whether these tables let the kernel read or write at `at`. Looked up by hand: the piece is what is being tested.
+bool allows(PageDirectory tables, VirtAddr at, Access access) {
+    const Pde pde = frame_memory(tables.frame).as<Pde>()[at.directory_index()];
+    if (!pde.is_present() || pde.rights().access < access) return false;
+    if (pde.is_large_page()) return true;
+    const Pte pte = frame_memory(pde.frame()).as<Pte>()[at.table_index()];
+    return pte.is_present() && pte.rights().access >= access;
+}
+
+/// The word at `at` through the MMU; false if no page is there. The shared range may be new to this directory: the access itself
+/// then faults, and the kernel copies the entry (mm/paging/shared_range.h).
+bool try_read(VirtAddr at, uint32_t& word) {
+    if (i386::try_read(at, word)) return true;
+    if (at.value() < kSharedBegin || !allows(kernel_directory(), at, Access::ReadOnly)) return false;
+    word = *reinterpret_cast<volatile uint32_t*>(at.value());
+    return true;
+}
+
 /// Reads a word through the MMU. No page there is an answer, not a crash.
 void read(harness::Call& call) {
     uint32_t word = 0;
-    if (!i386::try_read(address(call, 0), word)) return call.reply(Error::NotMapped);
+    if (!try_read(address(call, 0), word)) return call.reply(Error::NotMapped);
     call.reply({word});
-}
-
-/// Whether the tables that CR3 points to let the kernel write at `at`. Looked up by hand: the piece is what is being tested.
-bool may_write(VirtAddr at) {
-    const Pde pde = frame_memory(active_directory().frame).as<Pde>()[at.directory_index()];
-    if (!pde.is_present() || pde.rights().access == Access::ReadOnly) return false;
-    if (pde.is_large_page()) return true;
-    const Pte pte = frame_memory(pde.frame()).as<Pte>()[at.table_index()];
-    return pte.is_present() && pte.rights().access == Access::ReadWrite;
 }
 
 /// Writes a word through the MMU, where the tables allow it.
@@ -151,7 +160,7 @@ void write(harness::Call& call) {
     const VirtAddr at = address(call, 0);
     const uint32_t word = call.number(1);
     uint32_t old = 0;
-    if (!i386::try_read(at, old) || !may_write(at)) return call.reply(Error::NotMapped);
+    if (!try_read(at, old) || !allows(active_directory(), at, Access::ReadWrite)) return call.reply(Error::NotMapped);
     *reinterpret_cast<volatile uint32_t*>(at.value()) = word;
     call.reply({});
 }

@@ -22,7 +22,7 @@ from typing import Any
 from emulator.machine import MIB, RESERVED, Machine, MemoryEntry
 from judge.scenario import Checkpoint, Op, Run, Scenario, expect, fail
 from judge.verdict import Failure
-from oracle.paging import (ADDRESS_SPACE, LARGE_PAGE, PAGE, PIECE_SLOT, SHARED_BEGIN, USER_BEGIN, USER_END,
+from oracle.paging import (ADDRESS_SPACE, FULL_FLUSH_PAGES, LARGE_PAGE, PAGE, PIECE_SLOT, SHARED_BEGIN, USER_BEGIN, USER_END,
                            WRITE_USER, Page, PageTables, Request, Rights)
 from paging.tables import ACCESSED, PageRun, TableSet, compare, describe_entry, read_tables
 
@@ -36,7 +36,7 @@ KMAP_WINDOW = (0xF000_0000, 0xF040_0000)  # temporary mappings come and go here:
 FREED_POISON = 0xF4EEDF4E                 # kFreedFramePoison in mm/physical/frame_allocator.h
 ACCESS_NOTES = ACCESSED                   # what the CPU may have added to a copied directory entry
 
-FULL_FLUSHES = ("mm::tlb::flush()", "mm::tlb::flush_including_global()")
+FULL_FLUSHES = {"mm::tlb::flush()": "flush()", "mm::tlb::flush_including_global()": "flush_including_global()"}
 
 WHY_ERROR = {
     "InvalidArgument": "the request contradicts itself",
@@ -108,6 +108,8 @@ class PagingScenario(Scenario):
         self._next_frame = POOL_FRAME + self.random.randrange(1, 200)
         self._large_frames_used = 0
         self._frames_at_start = 0
+        self._flush_counter: Any = None
+        self._counts_flushes = False
         self.start = self.state("start")
 
     # -- the piece ---------------------------------------------------------------------------------------------------
@@ -208,6 +210,18 @@ class PagingScenario(Scenario):
         self._then(checkpoint.op, lambda op: self._verify(op, state, in_use, checkpoint))
         self.states[name] = state
         return state
+
+    def no_full_flush(self, before: State, after: State) -> None:
+        """Between two states the piece must not have called a full flush. Counted from outside, with breakpoints."""
+        self._counts_flushes = True
+
+        def check() -> None:
+            calls = [f"{after.flushes[name] - before.flushes[name]} calls of tlb::{short}" for name, short in FULL_FLUSHES.items()
+                     if after.flushes[name] > before.flushes[name]]
+            expect(not calls, f"changes of up to {FULL_FLUSH_PAGES} pages forget these pages only, with tlb::invalidate_page()",
+                   f"{' and '.join(calls)} between {before.name!r} and {after.name!r}")
+
+        self.then(check)
 
     def then(self, check: Callable[[], None]) -> None:
         """A check of the test's own, made in its place among the others when the script is gone through."""
@@ -362,6 +376,9 @@ class PagingScenario(Scenario):
             if frame is not None:
                 state.tables[name] = read_tables(target.physical, frame * PAGE, registers["cr4"],
                                                  memory_end=self.machine.memory_bytes)
+        if self._counts_flushes:
+            self._flush_counter = self._flush_counter or target.count_hits(list(FULL_FLUSHES))
+            state.flushes = self._flush_counter.read()
         state.tlb = target.tlb([address & ~(PAGE - 1) for address in touched]) if touched else {}
         return state
 

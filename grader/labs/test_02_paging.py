@@ -685,7 +685,7 @@ def test_tlb_exact(paging: PagingScenario) -> None:
     paging.activate(a)
     start = paging.user_address(slots=2) + LARGE_PAGE - 16 * PAGE
     shared = SHARED_BEGIN + paging.random.randrange(3, 60) * LARGE_PAGE
-    watched = paging.watch_flushes()
+    before = paging.state("before")
     for count in (1, 2, FULL_FLUSH_PAGES):
         for directory, page, up, down in ((a, start, WRITE_USER, READ_USER), (b, start, WRITE_USER, READ_USER),
                                           (paging.kernel, shared, WRITE_GLOBAL, READ_GLOBAL)):
@@ -693,13 +693,14 @@ def test_tlb_exact(paging: PagingScenario) -> None:
             paging.protect(directory, page, count, down)
             paging.map(directory, page, paging.frames(count), count, up, note="replaces")
             paging.unmap(directory, page, count)
+    small = paging.state("small-pages")
+    paging.no_full_flush(before, small)
     large = paging.user_address()
-    paging.state("before-the-split")
     paging.map(a, large, paging.large_frames(), 1, large=True)
-    watched = paging.watch_flushes()
+    before_splits = paging.state("before-the-splits")
     paging.protect(a, large + 5 * PAGE, 1, READ_USER, note="splits a 4 MiB page")
     paging.unmap(a, large + 9 * PAGE, 2)
-    paging.state("after")
+    paging.no_full_flush(before_splits, paging.state("after-the-splits"))
     paging.boot()
 
 
