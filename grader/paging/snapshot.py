@@ -146,7 +146,6 @@ def take_snapshot(name: str, *, registers: Mapping[str, int], physical: ReadPhys
 
 def _mark_held(uses: bytearray, bitmap: bytes) -> None:
     """Frames whose bit is set are allocated, whatever the frame table says of them as free ones."""
-    for position, byte in enumerate(bitmap):
-        for frame in range(8 * position, min(8 * position + 8, len(uses))) if byte else ():
-            if byte >> frame % 8 & 1 and uses[frame] == USES.index("free"):
-                uses[frame] = USES.index("allocated")
+    for frame, use in enumerate(uses):
+        if use == USES.index("free") and bitmap[frame // 8] >> frame % 8 & 1:
+            uses[frame] = USES.index("allocated")
