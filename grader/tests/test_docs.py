@@ -82,6 +82,8 @@ def test_commands_on_the_pages_name_targets_and_files_that_exist(page, command):
     else:
         assert words[1] in {"grade", "explain", "debug", "view", "doctor"}, page
     for word in words:
+        if re.fullmatch(r"(frames|paging)\.\w+", word):
+            assert any(f'id = "{word}"' in lab.read_text() for lab in ROOT.glob("labs/*/lab.toml")), f"{page}: no test {word}"
         name = word.partition("=")[2] if word.startswith("SUBMISSION=") else word
         if name.startswith(("grader/corpus/", "solutions")):
             assert (ROOT / name).exists(), f"{page}: {name} does not exist"
