@@ -3,20 +3,16 @@
 `make -n -W FILE` asks make what it would do if FILE were new, so nothing is touched and nothing has to be rebuilt.
 """
 
-import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from profiles import ROOT, built, make
 
-
-def make(*arguments: str) -> subprocess.CompletedProcess:
-    """Run make in the checkout, without the settings of a make that this test may itself run under."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    return subprocess.run(["make", "--no-print-directory", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+@pytest.fixture(scope="module", autouse=True)
+def a_finished_build():
+    built("grading")
 
 
 def would_compile(*arguments: str) -> set[str]:

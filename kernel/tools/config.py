@@ -18,6 +18,7 @@ KCONFIG = Path(__file__).resolve().parent.parent / "Kconfig"
 def header_text(config: Path) -> str:
     """The text of config.h for one configuration file."""
     kconfig = kconfiglib.Kconfig(str(KCONFIG), warn_to_stderr=False)
+    kconfig.warn_assign_undef = True
     kconfig.load_config(str(config))
     if kconfig.warnings:
         raise SystemExit("\n".join(kconfig.warnings))
