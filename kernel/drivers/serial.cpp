@@ -29,6 +29,7 @@ constexpr uint8_t kInterruptOutput = 0x08;         // MCR: OUT2, which gates the
 constexpr uint8_t kDataAvailable = 0x01;           // IER
 constexpr uint8_t kDataReady = 0x01;               // LSR
 constexpr uint8_t kTransmitterReady = 0x20;        // LSR: THRE
+constexpr uint8_t kTransmitterEmpty = 0x40;        // LSR: TEMT, the last bit is on the wire
 constexpr unsigned kInterruptLine = 4;
 constexpr uint16_t kDivisor = 1;                   // 115200 baud / 1
 constexpr uint8_t kNoDevice = 0xFF;                // what a port reads where nothing answers
@@ -38,12 +39,15 @@ void put(char character) {
     out_byte(kData, static_cast<uint8_t>(character));
 }
 
-/// Terminals want a carriage return with each line feed.
+/// Terminals want a carriage return with each line feed. A finished line is waited for, so that whoever stops the machine behind
+/// it finds all of it sent.
 void write(const char* text, size_t length) {
     for (size_t i = 0; i < length; ++i) {
         if (text[i] == '\n') put('\r');
         put(text[i]);
     }
+    if (length == 0 || text[length - 1] != '\n') return;
+    while (!(in_byte(kLineStatus) & kTransmitterEmpty)) {}
 }
 
 /// What has arrived and was not asked for yet. The interrupt handler moves `end`, poll_serial() moves `begin`; both count up
