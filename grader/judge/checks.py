@@ -183,6 +183,9 @@ def _allowed_path(name: str, lab: Lab) -> bool:
 RUNTIME = frozenset("memcpy memmove memset memcmp __udivdi3 __umoddi3 __udivmoddi4 __divdi3 __moddi3 __divmoddi4 __muldi3 "
                     "__ashldi3 __ashrdi3 __lshrdi3 __popcountsi2 __popcountdi2 __ctzdi2 __clzdi2 __ffsdi2 __bswapsi2".split())
 
+# Any piece may stop the kernel.
+_ALWAYS = frozenset(["not_implemented(char const*, char const*)", "panic(char const*, char const*, int)"])
+
 _PLAIN_SECTION = re.compile(r"\.(text|rodata|data|bss|comment|note|debug|rel|symtab|strtab|shstrtab|group|gnu\.linkonce)($|[._])")
 _CONSTRUCTORS = re.compile(r"\.(rel\.)?(init_array|ctors|preinit_array|fini_array|dtors)")
 _STATIC_CONSTRUCTOR = ("a static constructor: code that would run before the kernel has begun", "make the variable constinit or constexpr, and set it up in the function that is called first")
@@ -190,10 +193,10 @@ _PRIVILEGED = re.compile(
     r"cli|sti|hlt|in[bwl]?|out[bwl]?|ins[bwl]|outs[bwl]|[ls]gdt[lw]?|[ls]idt[lw]?|[ls]ldt[lw]?|ltr[wl]?|str[wl]?|[ls]msw[wl]?|clts|invd|wbinvd|"
     r"invlpg|rdmsr|wrmsr|rdpmc|rdtscp?|cpuid|iret[wld]?|sysenter|sysexit[l]?|syscall|sysret[l]?|int|int1|int3|icebp|into|ljmp[lw]?|lcall[lw]?|"
     r"lret[lw]?|l[defgs]s|pushf[lw]?|popf[lw]?|monitor|mwait|vm\w+|xsetbv|rsm|\(bad\)")
-_SPECIAL_REGISTER = re.compile(r"%(cr\d|db\d|dr\d|tr\d)\b|(?<![\w(])%[cdefgs]s(?!:)")
+_SPECIAL_REGISTER = re.compile(r"%(cr\d|db\d|dr\d|tr\d)\b|(?<![\w(])%[cdefgs]s\b(?!:)")
 _OBJDUMP_LINE = re.compile(r"(\S.*):(\d+)(?: \(discriminator \d+\))?")
-_INSTRUCTION = re.compile(r"\s+[0-9a-f]+:\t(.*)")
-_RELOCATION = re.compile(r"\t\t\t[0-9a-f]+: R_386_\w+\t(\S+)")
+_INSTRUCTION = re.compile(r"\s+[0-9a-f]+:\t(.*?)(?: *#.*)?(?:\t[0-9a-f]+: R_386_.*)?$")
+_RELOCATION = re.compile(r"\t[0-9a-f]+: R_386_\w+\t([^\s+]+)")
 _PREFIXES = frozenset("rep repz repnz repe repne lock data16 addr16 cs ds es fs gs ss notrack".split())
 
 
@@ -220,12 +223,9 @@ def _disassemble(file: SourceFile, compiled: Path) -> _Code:
                              capture_output=True, text=True, errors="replace", check=True).stdout
     code, line = _Code([], {}), 0
     for row in listing.splitlines():
-        if found := _RELOCATION.fullmatch(row):
-            code.uses.setdefault(re.sub(r"[-+]0x[0-9a-f]+$", "", found[1]), line)
-        elif found := _INSTRUCTION.match(row):
-            code.instructions.append((line, found[1].split("#")[0].strip()))
-            if "R_386_" in row:
-                name = row.split("R_386_", 1)[1].split()[-1]
+        if found := _INSTRUCTION.match(row):
+            code.instructions.append((line, found[1]))
+            for name in _RELOCATION.findall(row):
                 code.uses.setdefault(name, line)
         elif (found := _OBJDUMP_LINE.fullmatch(row)) and Path(found[1]).name == file.name:
             line = int(found[2])
@@ -261,7 +261,6 @@ def _symbols(file: SourceFile, elf: ELFFile, code: _Code, lab: Lab) -> Iterator[
         return
     rows = [symbol for symbol in table.iter_symbols() if symbol.name and symbol["st_info"]["bind"] != "STB_LOCAL"]
     readable = demangle([symbol.name for symbol in rows])
-    # Clones of other pieces of the same lab may call each other.
     for symbol, name in zip(rows, readable):
         line = code.uses.get(symbol.name, 0) or _first_line_with(file, rf"\b{re.escape(_plain(name))}\b")
         if symbol["st_shndx"] == "SHN_UNDEF":
@@ -275,7 +274,7 @@ def _symbols(file: SourceFile, elf: ELFFile, code: _Code, lab: Lab) -> Iterator[
 
 
 def _may_use(raw: str, name: str, lab: Lab) -> bool:
-    return raw in RUNTIME or name in lab.symbols or raw in lab.symbols or name.startswith(lab.defines)
+    return raw in RUNTIME or name in _ALWAYS or name in lab.symbols or raw in lab.symbols or name.startswith(lab.defines)
 
 
 def _foreign(file: SourceFile, line: int, raw: str, name: str) -> Refusal:

@@ -29,6 +29,8 @@ class Test:
     hints: tuple[str, ...]
     ticks: int  # budget of one boot
 
+    __test__ = False  # not a test of pytest's
+
     @property
     def function(self) -> str:
         """The pytest function: "frames.unique" is test_unique."""
@@ -68,10 +70,10 @@ class Lab:
         for test in self.tests:
             if name in (test.id, test.function, test.id.partition(".")[2]):
                 return test
-        raise LabError(f"lab {self.name} has no test {name!r}{_nearest(name, [test.id for test in self.tests])}")
+        raise LabError(f"lab {self.name} has no test {name!r}{nearest(name, [test.id for test in self.tests])}")
 
 
-def _nearest(name: str, choices: list[str]) -> str:
+def nearest(name: str, choices: list[str]) -> str:
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     if not near:
         parts = {part: choice for choice in choices for part in re.split(r"[-.]", choice)}
@@ -95,7 +97,7 @@ def find_lab(name: str, labs: Path | None = None) -> Lab:
         number, _, rest = full.partition("-")
         if short in (full, number, rest, number.lstrip("0")):
             return load_lab(labs / full)
-    raise LabError(f"there is no lab {name!r}{_nearest(short, names)}")
+    raise LabError(f"there is no lab {name!r}{nearest(short, names)}")
 
 
 def all_labs() -> list[Lab]:
@@ -171,7 +173,7 @@ class _Loader:
             self.refuse(line, f"{owner} is not a table; write [[test]]")
         for key in table:
             if key not in keys:
-                self.refuse(self.line_of(key, line), f"unknown key {key!r}{_nearest(key, list(keys))}")
+                self.refuse(self.line_of(key, line), f"unknown key {key!r}{nearest(key, list(keys))}")
         for key in sorted(needed - table.keys()):
             self.refuse(line, f"{owner} has no {key!r}; add: {key} = ...")
         for key, value in table.items():
@@ -214,11 +216,11 @@ class _Loader:
             for need in test.needs:
                 if need not in seen:
                     self.refuse(self.line_of("needs", line),
-                                f"{need!r} in 'needs' is no test that stands above{_nearest(need, sorted(seen))}")
+                                f"{need!r} in 'needs' is no test that stands above{nearest(need, sorted(seen))}")
             seen.add(test.id)
             if anchors is not None and test.handout not in anchors:
                 self.refuse(self.line_of("handout", line), f"README.md has no heading for {test.handout!r}"
-                                                           f"{_nearest(test.handout, sorted(anchors))}")
+                                                           f"{nearest(test.handout, sorted(anchors))}")
 
     def anchors(self) -> set[str] | None:
         """The handout's anchors, as the usual Markdown renderers make them, and {#explicit} ones."""

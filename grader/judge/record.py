@@ -75,12 +75,14 @@ def write_record(folder: Path, record: Record) -> None:
     write_json(folder / record.file_name(), record.to_json())
 
 
-def read_records(folder: Path, lab: Lab) -> list[Record]:
-    """The finished records of a run, in the order of lab.toml."""
+def read_records(folder: Path, lab: Lab, skip: set[Path] | None = None) -> list[Record]:
+    """The finished records of a run, in the order of lab.toml; those in `skip` are left out, and the others added to it."""
     records = []
     for test in lab.tests:
         file = folder / f"{test.id}.json"
-        if file.exists():
+        if file.exists() and (skip is None or file not in skip):
+            if skip is not None:
+                skip.add(file)
             records.append(Record.from_json(json.loads(file.read_text("ascii"))))
     return records
 

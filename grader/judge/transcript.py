@@ -39,7 +39,11 @@ def read_answers(serial: bytes, operations: list[Op]) -> list[Answer]:
     for raw in serial.split(b"\n")[:-1]:
         line = raw.rstrip(b"\r").decode("ascii", "backslashreplace")
         if not line.startswith("="):
-            continue
+            # Text without a newline may stand before the record; the record still ends the line.
+            behind = re.search(rf"={len(answers) + 1} (ok|error) .*$|={len(answers) + 1} ok$", line)
+            if not behind or not _RECORD.fullmatch(behind.group()):
+                continue
+            line = behind.group()
         bad = _BAD.fullmatch(line)
         if bad and int(bad[1]) == len(answers) + 1:
             raise EmulatorTrouble(f"the guest refused the script's line {bad[1]} "

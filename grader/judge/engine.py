@@ -1,0 +1,347 @@
+"""Runs one test: boots its script on a machine of its own, reads the machine at the checkpoints, and writes the record.
+
+    with Engine() as engine:
+        record = engine.run_test(build, test, folder=run_folder)
+
+One engine per process; it keeps one GDB and reuses it for all boots.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from emulator.rom import Module, boot_layout, build_rom
+from gdb.client import GdbSession
+from judge import paths
+from judge.build import Build
+from judge.crash import Crash
+from judge.lab import Lab, Test
+from judge.labcode import scenario_class, test_function
+from judge.record import Record, write_json
+from judge.scenario import Checkpoint, Op, Run, Scenario
+from judge.transcript import escaped, read_answers
+from judge.verdict import EmulatorTrouble, Failure
+from paging.snapshot import NamedRange, take_snapshot
+from paging.tables import read_tables
+
+STOPS = ("harness_checkpoint", "harness_finished", "panic_stop", "not_implemented_stop")
+WALL_SECONDS = 60  # a watchdog for a stuck emulator; what a test may take is counted in ticks
+MAX_SERIAL = 4 << 20  # bytes of console output that a run may send
+SNAPSHOT_MEGABYTES = 64  # frame maps of larger machines would take longer to read than the test to run
+
+
+# -- one boot ------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Boots:
+    """Carries out the boots of one test (judge.scenario.Booter), and counts them."""
+
+    build: Build
+    test: Test
+    session: GdbSession
+    folder: Path  # scratch
+    snapshots: Path | None  # where the checkpoints are kept for `view`
+    count: int = 0
+    ticks: int = 0
+    console: list[bytes] = field(default_factory=list)
+    last: Scenario | None = None  # the scenario that was booted last
+    snapshots_taken: int = 0
+
+    def boot(self, scenario: Scenario) -> Run:
+        self.count += 1
+        self.last = scenario
+        modules = [Module("script", scenario.script)]
+        arguments = {"machine": scenario.machine, "command_line": scenario.command_line, "modules": modules}
+        directory = self.folder / f"boot-{self.count}"
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            rom = directory / "boot.rom"
+            rom.write_bytes(build_rom(self.build.elf, **arguments))
+            with self.session.boot(self.build.elf, rom, scenario.machine, directory, self.test.ticks, WALL_SECONDS) as target:
+                one = OneBoot(self, scenario, target)
+                try:
+                    one.run()
+                finally:
+                    self.console.append(one.serial)
+                    self.ticks += one.ticks
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+        return Run(scenario.operations, scenario.checkpoints, one.ticks, one.serial, self.build.image,
+                   boot_layout(self.build.elf, **arguments), scenario.machine, directory)
+
+
+class OneBoot:
+    """The machine from reset to the end of the script, stop by stop."""
+
+    def __init__(self, boots: Boots, scenario: Scenario, target: Any) -> None:
+        self.boots = boots
+        self.scenario = scenario
+        self.target = target
+        self.serial = b""
+        self.ticks = 0
+        self.reached = 0  # checkpoints
+
+    def run(self) -> None:
+        for symbol in STOPS:
+            self.target.breakpoint(symbol)
+        while True:
+            stop = self.target.resume()
+            self.ticks = stop.ticks
+            self.serial = self.target.serial()
+            if len(self.serial) > MAX_SERIAL:
+                raise Failure("a run sends its records and little else", f"{len(self.serial):,} bytes on the serial line", kind="hang")
+            answers = read_answers(self.serial, self.scenario.operations)
+            for op, answer in zip(self.scenario.operations, answers):
+                op.finish(answer.error, answer.values, answer.ticks)
+            if stop.kind != "breakpoint":
+                self.ended(stop, len(answers))
+            elif stop.symbol == "harness_checkpoint":
+                self.checkpoint(len(answers))
+            elif stop.symbol == "harness_finished":
+                self.finished(answers)
+                return
+            elif stop.symbol == "not_implemented_stop":
+                words = [self.target.string(self.target.argument(index)) for index in (0, 1)]
+                raise self.crash(len(answers)).not_implemented(*words)
+            else:
+                raise self.crash(len(answers)).panic(escaped(self.serial[-2000:]))
+
+    def crash(self, answered: int) -> Crash:
+        operations = self.scenario.operations
+        # The kernel's banner comes before the first operation; without it the boot had not ended.
+        running = operations[answered] if answered < len(operations) and self.started(answered) else None
+        return Crash(self.target, self.boots.build.image, self.boots.build.lab.files, running)
+
+    def started(self, answered: int) -> bool:
+        """Whether the script had begun: the harness counts its operations."""
+        if answered:
+            return True
+        try:
+            address = next(value for name, value in self.boots.build.image.symbols.items() if name.endswith("current_operation"))
+            return int.from_bytes(self.target.physical(address, 4), "little") > 0
+        except StopIteration:
+            return False
+
+    def ended(self, stop: Any, answered: int) -> None:
+        """Every way to stop that is not one of ours."""
+        crash = self.crash(answered)
+        if stop.kind == "budget":
+            raise crash.hang(self.boots.test.ticks)
+        if stop.kind == "halted":
+            raise crash.halted()
+        if stop.kind == "triple_fault":
+            raise crash.triple_fault(stop.detail)
+        raise EmulatorTrouble(f"the emulator stopped: {stop.kind} {stop.detail}")
+
+    def checkpoint(self, answered: int) -> None:
+        name = self.target.string(self.target.argument(0))
+        if self.reached >= len(self.scenario.checkpoints):
+            raise Failure("the harness alone reaches its checkpoints", f"checkpoint {escaped(name)!r} that the script does not have", kind="forged record")
+        checkpoint = self.scenario.checkpoints[self.reached]
+        if checkpoint.name != name or checkpoint.op.number != answered + 1:
+            raise Failure("the harness alone reaches its checkpoints, in the script's order",
+                          f"checkpoint {escaped(name)!r} while {self.scenario.operations[min(answered, len(self.scenario.operations) - 1)]} was running",
+                          kind="forged record", operation=answered + 1)
+        self.reached += 1
+        checkpoint._registers = self.target.registers()
+        if checkpoint._wants_tables or self.boots.snapshots is not None:
+            registers = checkpoint._registers
+            checkpoint._tables = read_tables(self.target.physical, registers["cr3"], registers["cr4"],
+                                             memory_end=self.scenario.machine.memory_bytes)
+        if self.boots.snapshots is not None:
+            self.keep(checkpoint)
+        if checkpoint._probe is not None:
+            checkpoint.probe = checkpoint._probe(self.target)
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Writes the checkpoint for `view`."""
+        assert self.boots.snapshots is not None
+        image, machine = self.boots.build.image, self.scenario.machine
+        table, count = 0, 0
+        symbols = image.symbols
+        if machine.megabytes <= SNAPSHOT_MEGABYTES:
+            table, count = (int.from_bytes(self.target.physical(image.symbol(f"mm::frame_table::(anonymous namespace)::{name}"), 4), "little")
+                            for name in ("table", "entries"))
+        layout = [NamedRange(symbols.get("kernel_begin", 0), symbols.get("kernel_end", 0), "kernel")]
+        snapshot = take_snapshot(checkpoint.name, registers=checkpoint.registers, physical=self.target.physical, ranges=layout,
+                                 memory_end=machine.memory_bytes, ticks=self.ticks, tables=checkpoint.tables, frame_table=table,
+                                 frame_count=count)
+        self.boots.snapshots_taken += 1
+        write_json(self.boots.snapshots / self.boots.test.id / f"{self.boots.snapshots_taken:02}.json", snapshot.to_json())
+
+    def finished(self, answers: list[Any]) -> None:
+        operations = self.scenario.operations
+        if len(answers) < len(operations):
+            raise Failure("the whole script runs", f"the script ended before {operations[len(answers)]}", kind="forged record",
+                          operation=len(answers) + 1)
+        if self.reached < len(self.scenario.checkpoints):
+            raise Failure("every checkpoint is reached", f"the record of {self.scenario.checkpoints[self.reached]} came without a stop there",
+                          kind="forged record")
+        self.compare_image()
+
+    def compare_image(self) -> None:
+        """Code and constants must be what was loaded: a piece that rewrites the kernel is named here."""
+        for part in self.boots.build.image.protected:
+            seen = self.target.physical(part.address, len(part.data))
+            if seen != part.data:
+                offset = next((i for i, (a, b) in enumerate(zip(seen, part.data)) if a != b), 0)
+                address = part.address + offset
+                raise Failure(f"the kernel's {part.name} is the same after the run as before",
+                              f"tampered kernel: the byte at {address:#010x} ({self.target.line_of(address)}) was changed",
+                              "Remapping or writing the kernel's own pages is not part of any lab.", kind="tampered kernel")
+
+
+# -- one test ------------------------------------------------------------------------------------------------------------------
+
+
+class Engine:
+    """Runs tests, one after the other, with one GDB."""
+
+    def __init__(self) -> None:
+        self._session: GdbSession | None = None
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends GDB, and with it whatever machine still runs."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.__exit__(None, None, None)
+
+    def session(self) -> GdbSession:
+        if self._session is None:
+            self._session = GdbSession()
+            self._session.__enter__()
+        return self._session
+
+    def run_test(self, build: Build, test: Test, *, folder: Path | None = None, snapshots: bool = False,
+                 observe: Callable[[Boots], None] = lambda boots: None) -> Record:
+        """Runs `test`. With `folder`, console text and snapshots are kept there; `observe` sees what was booted. Trouble of
+        our own is tried twice."""
+        record = self._attempt(build, test, folder, snapshots, observe)
+        if record.status == "error":
+            first = record.seen
+            self.close()
+            time.sleep(0.2)
+            record = self._attempt(build, test, folder, snapshots, observe)
+            if record.status != "error":
+                record.notes.append(f"run a second time, as the first run failed in the grader: {first[:200]}")
+        return record
+
+    def _attempt(self, build: Build, test: Test, folder: Path | None, snapshots: bool,
+                 observe: Callable[[Boots], None]) -> Record:
+        record = new_record(build, test)
+        keep = folder / "snapshots" if folder is not None and snapshots else None
+        with tempfile.TemporaryDirectory(prefix="faultline-") as scratch:
+            boots: Boots | None = None
+            try:
+                function = test_function(build.lab, test)
+                scenario_type = scenario_class(build.lab)
+                boots = Boots(build, test, self.session(), Path(scratch), keep)
+                scenario = scenario_type(test.id, build.seed, boots)
+                function(scenario)
+                _passed(record, scenario, test)
+            except Failure as failure:
+                _failed(record, failure, test)
+            except AssertionError as error:
+                _failed(record, Failure("the test's assertion holds", str(error) or "it does not"), test)
+            except Exception as error:  # everything else is ours
+                _trouble(record, error)
+            if boots is not None:
+                observe(boots)
+                record.ticks, record.boots = boots.ticks, boots.count
+                if folder is not None:
+                    _keep_console(folder, test, boots)
+        return record
+
+
+def new_record(build: Build, test: Test) -> Record:
+    lab = build.lab
+    return Record(id=test.id, title=test.title, status="error", points=0, max_points=test.points, why=test.rests_on,
+                  handout=f"{paths.shown(lab.handout)}{test.handout}", lab=lab.name, seed=f"{build.seed:#x}",
+                  repeat=repeat_command(build, test))
+
+
+def repeat_command(build: Build, test: Test) -> str:
+    submission = "" if build.submission.folder == paths.LABS else f" --submission {paths.shown(build.submission.folder)}"
+    return f"grader/faultline debug {build.lab.name} {test.id}{submission} --seed {build.seed:#x}"
+
+
+def _passed(record: Record, scenario: Scenario, test: Test) -> None:
+    if scenario.run is None and not scenario.operations:
+        raise EmulatorTrouble(f"test {test.id} did not boot anything")
+    record.status, record.points = "pass", test.points
+    if scenario.earned is not None and scenario.earned.points < test.points:
+        record.status, record.points = "partial", max(0, scenario.earned.points)
+        record.expected, record.seen, record.kind = test.title, scenario.earned.why, "check"
+        record.hint = test.hints[0] if test.hints else ""
+
+
+def _failed(record: Record, failure: Failure, test: Test) -> None:
+    record.status, record.points = "fail", 0
+    record.expected, record.seen = failure.expected, escaped(failure.seen)
+    record.hint = failure.hint or (test.hints[0] if test.hints else "")
+    record.kind, record.operation = failure.kind, failure.operation
+    record.where, record.backtrace = failure.where, list(failure.backtrace)
+
+
+def _trouble(record: Record, error: Exception) -> None:
+    record.status, record.kind = "error", "grader"
+    record.expected = "the grader itself works"
+    record.seen = escaped(f"{type(error).__name__}: {error}")
+    record.hint = "This is not your fault and costs no points. `grader/faultline doctor` checks the installation."
+    if not isinstance(error, EmulatorTrouble):
+        record.backtrace = [escaped(line) for line in traceback.format_exc().splitlines()[-12:]]
+
+
+def _keep_console(folder: Path, test: Test, boots: Boots) -> None:
+    console = folder / "console"
+    console.mkdir(parents=True, exist_ok=True)
+    text = b"\n--- next boot ---\n".join(boots.console)
+    (console / f"{test.id}.txt").write_text("\n".join(escaped(line) for line in text.decode("ascii", "backslashreplace").splitlines()) + "\n")
+
+
+def provenance(build: Build) -> dict[str, Any]:
+    """What the results came from: hashes of submission and tests, versions of the tools."""
+    return {
+        "submission": paths.shown(build.submission.folder),
+        "files": {file.name: file.sha256 for file in build.submission.files},
+        "tests": {paths.shown(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in _judging_files(build.lab) if path.is_file()},
+        "kernel": hashlib.sha256((paths.grading_folder() / "kernel.o").read_bytes()).hexdigest(),
+        "image": hashlib.sha256(build.elf.read_bytes()).hexdigest(),
+        "versions": tool_versions(),
+    }
+
+
+def _judging_files(lab: Lab) -> list[Path]:
+    return [lab.folder / "lab.toml", paths.GRADER / "labs" / f"{lab.test_module}.py", paths.GRADER / "labs" / f"{lab.fixture}.py",
+            paths.GRADER / "oracle" / f"{lab.fixture}.py"]
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions as the packages say them; the firmware is our own ROM."""
+    found = {"python": sys.version.split()[0],
+             "firmware": "boot ROM sha256:" + hashlib.sha256((paths.GRADER / "emulator" / "rom.S").read_bytes()).hexdigest()[:16]}
+    packages = {"bochs": "bochs", "gdb": "gdb", "compiler": "g++-i686-linux-gnu", "bios": "bochsbios"}
+    try:
+        listing = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *packages.values()], capture_output=True, text=True).stdout
+    except FileNotFoundError:
+        listing = ""
+    versions = dict(line.split(" ", 1) for line in listing.splitlines() if " " in line)
+    return found | {name: versions.get(package, "unknown") for name, package in packages.items()}
