@@ -32,7 +32,9 @@ OBJECTS := $(addprefix $(OUT)/,$(addsuffix .o,$(basename $(KERNEL_SOURCES) $(GUE
 
 .PHONY: kernel-elf kernel-grading
 kernel-elf: $(OUT)/kernel.elf
+	@:
 kernel-grading: $(OUT)/kernel.o $(PIECES_O) $(OUT)/flags.txt
+	@:
 
 $(OUT)/generated/config.h: $(CONFIGURATION) kernel/Kconfig kernel/tools/config.py
 	@/usr/bin/python3 kernel/tools/config.py $< $@ && touch $@
