@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from paging.snapshot import Snapshot, ZONES
+from paging.snapshot import Snapshot, View, ZONES
 from paging.tables import ACCESSED, DIRTY, PAGE, PageRun, TableSet, compare
 
 # Kind of a page -> character in a terminal and style in rich
@@ -42,6 +42,10 @@ KIND_WORDS = {
     "hole": "no memory", "reserved": "reserved", "kernel": "kernel image", "module": "boot module", "table": "page table",
     "directory": "page directory", "allocated": "allocated", "free": "free", "conflict": "free, yet a page table",
 }
+
+# The layout of the kernel's address space, as docs/architecture.md has it
+USER_BEGIN, USER_END = 0x10000000, 0xC0000000
+KERNEL_RANGES = ((0, USER_BEGIN), (USER_END, 1 << 32))
 
 Segment = tuple[str, str]  # text, rich style ("" for plain)
 Line = list[Segment]
@@ -110,9 +114,12 @@ def changes(before: Snapshot | None, after: Snapshot, limit: int = 12) -> list[s
     """What happened to the mapping between two checkpoints, in sentences."""
     if before is None:
         return []
-    told = [d.text for d in compare(before.tables.pages(), after.tables.pages(), sizes=True, limit=limit, words=("was", "now"))]
+    told = []
     if before.tables.cr3 != after.tables.cr3:
-        told.insert(0, f"CR3: was {before.tables.cr3:#010x}, now {after.tables.cr3:#010x}")
+        told.append(f"CR3: was {before.tables.cr3:#010x} ({before.views[0].name}), now {after.tables.cr3:#010x} ({after.views[0].name})")
+    for view in after.views:
+        told += _changes_of_view(before.view(view.name), view, limit)
+    told += [f"directory {old.name}: gone" for old in before.views if after.view(old.name) is None and not old.active]
     before_zones, after_zones = dict(before.zone_counts()), dict(after.zone_counts())
     for zone in sorted(before_zones.keys() & after_zones.keys()):
         moves = [f"{KIND_WORDS[kind]} {before_zones[zone].get(kind, 0)} to {after_zones[zone].get(kind, 0)}"
@@ -120,6 +127,23 @@ def changes(before: Snapshot | None, after: Snapshot, limit: int = 12) -> list[s
         if moves:
             told.append(f"frames of zone {zone}: " + ", ".join(moves))
     return told
+
+
+def _changes_of_view(old: View | None, new: View, limit: int) -> list[str]:
+    name = "" if new.name == "active" else f"directory {new.name}: "
+    if old is None:
+        pages = sum(run.pages for run in own_pages(new))
+        return [f"{name or 'the active directory: '}new, with {pages} pages in the user range"]
+    return [name + difference.text for difference in compare(old.tables.pages(), new.tables.pages(), sizes=True, limit=limit,
+                                                             words=("was", "now"))]
+
+
+def own_pages(view: View, active: View | None = None) -> list[PageRun]:
+    """What is worth telling of a directory: all of the active one; of another its user range, if the rest is as in that."""
+    if view.active or active is not None and any(compare(active.tables.pages(*part), view.tables.pages(*part), *part)
+                                                 for part in KERNEL_RANGES):
+        return view.tables.pages()
+    return view.tables.pages(USER_BEGIN, USER_END)
 
 
 def size_words(count: int) -> str:
@@ -181,18 +205,34 @@ def draw_text(snapshot: Snapshot, before: Snapshot | None = None, *, width: int 
     """One checkpoint as lines of (text, style); plain text is the texts joined."""
     lines: list[Line] = [[(f"{name:6} ", "dim"), (value, "")] for name, value in register_words(snapshot.registers)
                          if name in ("CR0", "CR3", "CR4", "EIP")]
-    lines += [[], *directory_text(snapshot.tables, changed_slots(before and before.tables, snapshot.tables))]
-    lines += [[], *range_text(snapshot.tables.pages())]
+    for view in snapshot.views:
+        old = before.view(view.name) if before else None
+        changed = changed_slots(old.tables if old else None, view.tables)
+        lines += [[], [(view_title(view), "bold")], *directory_text(view.tables, changed)]
+        lines += [[], *range_text(own_pages(view, snapshot.views[0]))]
     if snapshot.uses:
         lines += [[], *frame_text(snapshot, width)]
-    findings = snapshot.tables.findings()
+    findings = [text for view in snapshot.views for text in findings_of(view)]
     if findings:
-        lines += [[], *([("! ", "bold red"), (finding.text, "")] for finding in findings)]
+        lines += [[], *([("! ", "bold red"), (text, "")] for text in findings)]
     told = changes(before, snapshot)
     if before is not None:
         lines += [[], [(f"since {before.name}: " + ("" if told else "nothing changed"), "bold")]]
         lines += [[("  ", ""), (text, "")] for text in told]
     return lines
+
+
+def view_title(view: View) -> str:
+    """A heading for one directory."""
+    if view.name == "active":
+        return f"page directory at {view.tables.cr3:#010x}"
+    return f"page directory {view.name!r} at {view.tables.cr3:#010x}{', active' if view.active else ''}"
+
+
+def findings_of(view: View) -> list[str]:
+    """What is wrong with a directory, with its name where there are several."""
+    name = "" if view.name == "active" else f"directory {view.name}: "
+    return [name + finding.text for finding in view.tables.findings()]
 
 
 def plain(lines: Sequence[Line]) -> str:
@@ -203,7 +243,7 @@ def plain(lines: Sequence[Line]) -> str:
 def directory_text(tables: TableSet, changed: set[int]) -> list[Line]:
     """The page directory, 32 PDEs a line (128 MiB); lines where nothing is present are folded. Changed PDEs stand reversed."""
     cells = directory_cells(tables)
-    lines: list[Line] = [[("page directory: a character is 4 MiB, a line 128 MiB", "bold")]]
+    lines: list[Line] = [[("  a character is 4 MiB, a line 128 MiB", "dim")]]
     empty = 0
     for row in range(32):
         part = cells[row * 32:row * 32 + 32]

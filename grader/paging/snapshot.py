@@ -48,6 +48,15 @@ class FrameRun:
 
 
 @dataclass(frozen=True)
+class View:
+    """One page directory of a snapshot: its name in the test, and whether CR3 pointed to it."""
+
+    name: str
+    tables: TableSet
+    active: bool
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One checkpoint of one test."""
 
@@ -57,6 +66,17 @@ class Snapshot:
     uses: tuple[tuple[int, int], ...] = ()  # (frames, FrameUse) in order of frames; empty if not read
     ranges: tuple[NamedRange, ...] = ()
     ticks: int = 0
+    directories: tuple[tuple[str, TableSet], ...] = ()  # all that the test named; may hold the active one again
+
+    @cached_property
+    def views(self) -> list[View]:
+        """The page directories to look at: the active one first."""
+        active = next((name for name, tables in self.directories if tables.cr3 == self.tables.cr3), "active")
+        return [View(active, self.tables, True),
+                *(View(name, tables, False) for name, tables in self.directories if tables.cr3 != self.tables.cr3)]
+
+    def view(self, name: str) -> View | None:
+        return next((view for view in self.views if view.name == name), None)
 
     @cached_property
     def frame_map(self) -> list[FrameRun]:
@@ -71,9 +91,10 @@ class Snapshot:
             for frame in range(known.begin // PAGE, min((known.end + PAGE - 1) // PAGE, len(codes))):
                 if codes[frame] == USES.index("reserved"):
                     codes[frame] = code
-        for frame in (*self.tables.table_frames(), self.tables.directory_frame):
+        kinds = {frame: "table" for view in self.views for frame in view.tables.table_frames()}
+        kinds |= {view.tables.directory_frame: "directory" for view in self.views}
+        for frame, kind in kinds.items():
             if frame < len(codes):
-                kind = "directory" if frame == self.tables.directory_frame else "table"
                 codes[frame] = KINDS.index("conflict" if codes[frame] in (0, 2) else kind)
         runs, begin = [], 0
         for code, group in groupby(codes):
@@ -103,7 +124,8 @@ class Snapshot:
         """Plain JSON values."""
         return {"name": self.name, "ticks": self.ticks, "registers": dict(self.registers), "tables": self.tables.to_json(),
                 "uses": [list(run) for run in self.uses],
-                "ranges": [[known.begin, known.end, known.kind] for known in self.ranges]}
+                "ranges": [[known.begin, known.end, known.kind] for known in self.ranges],
+                "directories": [[name, tables.to_json()] for name, tables in self.directories]}
 
     @staticmethod
     def from_json(record: dict) -> Snapshot:
@@ -116,19 +138,21 @@ class Snapshot:
             if any(known.kind not in KINDS for known in ranges):
                 raise ValueError("a range of unknown kind")
             return Snapshot(str(record["name"]), {str(k): int(v) for k, v in record["registers"].items()},
-                            TableSet.from_json(record["tables"]), uses, ranges, int(record["ticks"]))
+                            TableSet.from_json(record["tables"]), uses, ranges, int(record["ticks"]),
+                            tuple((str(name), TableSet.from_json(tables)) for name, tables in record["directories"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a snapshot: {error}") from error
 
 
 def take_snapshot(name: str, *, registers: Mapping[str, int], physical: ReadPhysical, memory_end: int | None = None,
                   frame_table: int = 0, frame_count: int = 0, held: int = 0, ranges: Iterable[NamedRange] = (), ticks: int = 0,
-                  tables: TableSet | None = None) -> Snapshot:
+                  tables: TableSet | None = None, directories: Mapping[str, TableSet] | None = None) -> Snapshot:
     """Reads a snapshot of a stopped machine.
 
     `frame_table` is the physical address of the kernel's frame table and `frame_count` its length; without them, there is
     no frame map. `held` is the physical address of a bitmap of frames that the guest got from the allocator directly, which the
-    kernel's frame table does not know of. `tables` spares a second reading of the page tables.
+    kernel's frame table does not know of. `tables` spares a second reading of the page tables; `directories` are others, by
+    the names that the test gives them.
     """
     if tables is None:
         tables = read_tables(physical, registers["cr3"], registers["cr4"], memory_end=memory_end)
@@ -141,7 +165,7 @@ def take_snapshot(name: str, *, registers: Mapping[str, int], physical: ReadPhys
     if held and frame_count:
         _mark_held(uses, physical(held, (frame_count + 7) // 8))
     runs = tuple((sum(1 for _ in group), use) for use, group in groupby(uses))
-    return Snapshot(name, dict(registers), tables, runs, tuple(ranges), ticks)
+    return Snapshot(name, dict(registers), tables, runs, tuple(ranges), ticks, tuple((directories or {}).items()))
 
 
 def _mark_held(uses: bytearray, bitmap: bytes) -> None:

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.text import Text
 
 from paging import svg
-from paging.draw import Line, changed_slots, changes, draw_text, plain, range_rows, register_words
-from paging.snapshot import Snapshot
+from paging.draw import Line, changed_slots, changes, draw_text, findings_of, own_pages, plain, range_rows, register_words, view_title
+from paging.snapshot import Snapshot, View
 from paging.tables import USER, TableSet
 
 TEMPLATES = Path(__file__).resolve().parent
@@ -121,24 +121,31 @@ def _test(number: int, test: TestView) -> dict[str, Any]:
 
 
 def _checkpoint(anchor: str, before: Snapshot | None, snapshot: Snapshot) -> dict[str, Any]:
-    tables = snapshot.tables
-    changed = changed_slots(before and before.tables, tables)
-    rows, rest = range_rows(tables.pages(), 60)
     kinds = {run.kind for run in snapshot.frame_map}
-    shown = _tables_to_show(tables, changed)
     return {
         "anchor": anchor, "name": snapshot.name, "ticks": snapshot.ticks, "before": before and before.name,
         "registers": register_words(snapshot.registers),
-        "directory": svg.draw_directory(tables, changed),
-        "tables": [_table(tables, before, index) for index in shown[:MAX_TABLES]],
-        "tables_left_out": len(shown) - len(shown[:MAX_TABLES]),
-        "table_count": len(tables.table_slots), "large_count": sum(tables.is_large(pde) for pde in tables.directory),
-        "rows": rows, "rest": rest,
+        "directories": [_directory(view, before.view(view.name) if before else None, snapshot) for view in snapshot.views],
         "frames": svg.draw_frames(snapshot, before) if snapshot.uses else "",
         "frame_legend": svg.legend(kind for kind in svg.FRAME_LEGEND if kind in kinds),
         "zones": snapshot.zone_counts(), "zone_kinds": [kind for kind in svg.FRAME_LEGEND if kind in kinds],
         "kind_words": svg.KIND_WORDS,
-        "changes": changes(before, snapshot, 20), "findings": tables.findings(),
+        "changes": changes(before, snapshot, 20), "findings": [text for view in snapshot.views for text in findings_of(view)],
+    }
+
+
+def _directory(view: View, before: View | None, snapshot: Snapshot) -> dict[str, Any]:
+    tables = view.tables
+    changed = changed_slots(before and before.tables, tables)
+    runs = own_pages(view, snapshot.views[0])
+    rows, rest = range_rows(runs, 60)
+    shown = _tables_to_show(tables, changed)
+    return {
+        "title": view_title(view), "only_user": not view.active and runs != tables.pages(),
+        "drawing": svg.draw_directory(tables, changed), "rows": rows, "rest": rest,
+        "tables": [_table(tables, before and before.tables, index) for index in shown[:MAX_TABLES]],
+        "tables_left_out": len(shown) - len(shown[:MAX_TABLES]),
+        "table_count": len(tables.table_slots), "large_count": sum(tables.is_large(pde) for pde in tables.directory),
     }
 
 
@@ -148,7 +155,7 @@ def _tables_to_show(tables: TableSet, changed: set[int]) -> list[int]:
     return sorted(worth, key=lambda index: (index not in changed, not any(tables.tables[index]), index))
 
 
-def _table(tables: TableSet, before: Snapshot | None, index: int) -> dict[str, Any]:
-    old = before.tables.tables.get(index) if before else None
+def _table(tables: TableSet, before: TableSet | None, index: int) -> dict[str, Any]:
+    old = before.tables.get(index) if before else None
     return {"index": index, "begin": index << 22, "frame": tables.table_slots[index], "drawing": svg.draw_table(tables, index, old),
             "new": before is not None and old is None}

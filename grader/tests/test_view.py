@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import groupby
 from types import SimpleNamespace
@@ -89,7 +90,7 @@ def test_snapshot_comes_back_from_its_record(pair):
 
 
 @pytest.mark.parametrize("damage", [{"uses": [[1 << 21, 1]]}, {"uses": [[1]]}, {"uses": 7}, {"ranges": [[0, 1, "evil"]]},
-                                    {"registers": []}, {"tables": {}}, {"uses": [[-1, 2]]}, {"ticks": "x"}])
+                                    {"registers": []}, {"tables": {}}, {"directories": [["A"]]}, {"uses": [[-1, 2]]}, {"ticks": "x"}])
 def test_a_damaged_record_is_refused(pair, damage):
     with pytest.raises(ValueError):
         Snapshot.from_json(pair[1].to_json() | damage)
@@ -114,6 +115,33 @@ def test_changes_in_sentences(pair):
         "0x40000000 to 0x40001fff (2 pages): was nothing mapped, now writable user 4 KiB pages -> frames 0x300 to 0x301",
         "0x40002000: was nothing mapped, now read-only user 4 KiB page -> frame 0x555",
         "frames of zone DMA: page table 1 to 2, allocated 14 to 15, free 3855 to 3853"]
+
+
+def with_directories(pair) -> tuple[Snapshot, Snapshot]:
+    """The first checkpoint again, with the second one's tables as a directory that is not active, and one that is."""
+    other = replace(pair[1].tables, cr3=0x300000)
+    return pair[0], replace(pair[0], name="later", directories=(("kernel", pair[0].tables), ("A", other)))
+
+
+def test_other_directories_are_shown_with_their_user_range(pair):
+    before, after = with_directories(pair)
+    assert [(view.name, view.active) for view in after.views] == [("kernel", True), ("A", False)]
+    text = plain(draw_text(after, before))
+    assert "page directory 'kernel' at 0x001f0000, active" in text and "page directory 'A' at 0x00300000" in text
+    assert text.count("\n  00400000-007fffff") == 1, "the kernel's ranges are told once"
+    assert "directory A: new, with 3 pages in the user range" in text
+    assert {run.kind for run in after.frame_map if run.begin <= 0x300 < run.end} == {"conflict"}, "a directory in a free frame"
+    assert "Its kernel ranges are those of the active directory" in render_page("x", [TestView("t", "t", "pass", (before, after))])
+
+
+def test_a_directory_with_other_kernel_pages_is_shown_whole(pair):
+    memory, uses = machine()
+    memory.pde(1, 0x00800183)
+    other = snapshot(memory, uses).tables
+    after = replace(pair[0], directories=(("A", replace(other, cr3=0x300000)),))
+    assert plain(draw_text(after)).count("\n  00400000-007fffff") == 2
+    gone = changes(after, pair[0])
+    assert "directory A: gone" in gone
 
 
 def test_text_has_directory_ranges_frames_and_changes(pair):
