@@ -40,6 +40,7 @@ _LONGEST_LINE = 500  # the debugger's input buffer holds 512 characters
 _LOG_INTERVAL = 0.02  # seconds of wall clock between looks at the log while the machine runs
 _LOOK_INTERVAL = 0.3  # between looks at the processor's state
 _SIGNAL_INTERVAL = 0.05  # Bochs loses a SIGINT that comes right behind `c`
+_REACTION_SECONDS = 8.0  # to a SIGINT; after that Bochs is ended
 _START_SECONDS = 20.0
 _ANSWER_SECONDS = 20.0
 _LARGEST_LOG = 64 * 1024 * 1024
@@ -133,6 +134,7 @@ class BochsDebugger:
         self._errors = bytearray()
         self._log_offset = 0
         self._log_tail = b""
+        self._death = ""  # in words, once Bochs has ended by itself
         self._shut_down = ""  # in words, once a triple fault has ended all
         self._hlt_ticks: "int | None" = None
         self._to_bochs = self._from_bochs = self._error_pipe = self._terminal = self._log = -1
@@ -237,7 +239,7 @@ class BochsDebugger:
         if not line or len(line) > _LONGEST_LINE or b"\n" in line:
             raise ValueError("a debugger line has 1 to 500 characters")
         if not self.process:
-            raise EmulatorDied("the emulator has ended")
+            raise EmulatorDied(self._death or "the emulator does not run")
         self._line += 1
         try:
             os.write(self._to_bochs, line + b"\n")
@@ -319,7 +321,8 @@ class BochsDebugger:
             how = f"it was ended by signal {number} ({signal.strsignal(number)})"
         else:
             how = f"it ended with exit status {os.waitstatus_to_exitcode(status)}"
-        raise EmulatorDied(f"the emulator died: {how}{self._last_words()}")
+        self._death = f"the emulator died: {how}{self._last_words()}"
+        raise EmulatorDied(self._death)
 
     def _last_words(self) -> str:
         """The panic in the log, or what stands on stderr."""
@@ -382,7 +385,7 @@ class BochsDebugger:
         """One `c` or `s`: why SIGINT was sent ("" if it was not), and what the debugger printed."""
         self._send(verb)
         started = time.monotonic()
-        reason, next_signal = "", 0.0
+        reason, next_signal, give_up = "", 0.0, float("inf")
         while True:
             text = self._take_answer()
             if text is not None:
@@ -397,8 +400,9 @@ class BochsDebugger:
                 reason = "halted"
             if not reason and now - started > _LOOK_INTERVAL:
                 reason = "look"
-            if reason and now >= next_signal:
-                os.kill(self.process, signal.SIGINT)
+            if reason and now >= next_signal:  # again and again, as one may be lost
+                give_up = min(give_up, now + _REACTION_SECONDS)
+                os.kill(self.process, signal.SIGKILL if now > give_up else signal.SIGINT)
                 next_signal = now + _SIGNAL_INTERVAL
 
     def _log_says_halted(self) -> bool:
@@ -410,7 +414,9 @@ class BochsDebugger:
                 return False
         size = os.fstat(self._log).st_size
         if size > _LARGEST_LOG:
-            raise EmulatorDied("the emulator's log is flooded; Bochs was stopped")
+            self._death = f"the emulator was ended: its log has grown over {_LARGEST_LOG >> 20} MiB"
+            self.close()
+            raise EmulatorDied(self._death)
         if size == self._log_offset:
             return self._hlt_ticks is not None
         data = self._log_tail + os.read(self._log, size - self._log_offset)

@@ -14,6 +14,7 @@ GDB raises EmulatorError: the grader's own fault, and never the submission's.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import selectors
@@ -310,11 +311,16 @@ class Target:
 
     def physical_ranges(self, ranges: Iterable[tuple[int, int]]) -> list[bytes]:
         """Several (address, length) pieces of physical memory for the price of one request."""
-        return [bytes.fromhex(text) for text in self._ask("memory", ranges=list(ranges), physical=True)]
+        return self._pieces(list(ranges), physical=True)
 
     def linear(self, address: int, length: int) -> bytes:
         """Bytes as the page tables in memory show them; ProbeError when a page is not mapped."""
-        return bytes.fromhex(self._ask("memory", ranges=[(address, length)])[0])
+        return self._pieces([(address, length)], physical=False)[0]
+
+    def _pieces(self, ranges: list[tuple[int, int]], physical: bool) -> list[bytes]:
+        data = bytes.fromhex(self._ask("memory", ranges=ranges, physical=physical))
+        ends = list(itertools.accumulate(length for _, length in ranges))
+        return [data[end - length : end] for end, (_, length) in zip(ends, ranges)]
 
     def write(self, address: int, data: bytes) -> None:
         """Writes to linear addresses; code that has run already must not be changed so."""

@@ -32,6 +32,10 @@ class Connection:
     def interrupted(self) -> bool:
         """Called when the source can be read while the machine runs: was it a Ctrl-C?"""
         self._read()
+        return self.interrupt_waits()
+
+    def interrupt_waits(self) -> bool:
+        """Has a Ctrl-C come already, right behind the packet that set the machine going?"""
         found = INTERRUPT in self._pending[:1]
         if found:
             del self._pending[:1]
@@ -40,8 +44,7 @@ class Connection:
     def send(self, data: bytes) -> None:
         """One packet, escaped as the protocol wants it."""
         self._note(b"-> " + data)
-        if any(byte in data for byte in b"#$}*"):
-            data = b"".join(bytes((_ESCAPE, b ^ 0x20)) if b in b"#$}*" else bytes((b,)) for b in data)
+        data = data.replace(b"}", b"}]").replace(b"#", b"}\x03").replace(b"$", b"}\x04").replace(b"*", b"}\x0a")
         self._write(b"$%b#%02x" % (data, sum(data) & 0xFF))
 
     def send_text(self, text: str) -> None:
