@@ -33,7 +33,10 @@ void write_constant() { word_at(unknown(image::rodata_begin())) = 1; }
 
 /// One byte of code that lies among the data: RET.
 uint8_t code_in_data[] = {0xC3};
-void run_data() { function_at(reinterpret_cast<uint32_t>(code_in_data))(); }
+void run_data() {
+    function_at(reinterpret_cast<uint32_t>(code_in_data))();
+    unknown(0); // keeps the call from becoming a jump, which would leave no frame of ours to see
+}
 
 /// Each call leaves a little on the stack, until there is none.
 [[gnu::noinline]] uint32_t recurse(uint32_t depth) {
@@ -52,6 +55,17 @@ void fail_assertion() { KASSERT("one is two", unknown(1) == 2); }
 /// A wild write has hit the saved EBP, and then the kernel faults.
 [[gnu::noinline]] void break_chain() {
     *static_cast<volatile uint32_t*>(__builtin_frame_address(0)) = kUnmapped + 0x40;
+    write_null();
+}
+
+/// A console that breaks down at the word "backtrace".
+void fail_at_backtrace(const char* text, size_t length) {
+    if (length > 9 && text[0] == 'b' && text[4] == 't') write_null();
+}
+
+/// The report of a panic fails half way to the people.
+void panic_while_reporting() {
+    add_console(fail_at_backtrace);
     write_null();
 }
 
@@ -74,6 +88,7 @@ constexpr CrashTest kTests[] = {
     {"invalid", "run an instruction that does not exist", run_invalid_instruction},
     {"assert", "fail an assertion", fail_assertion},
     {"chain", "fault with a broken chain of stack frames", break_chain},
+    {"nested", "fault, and fault again while that is reported", panic_while_reporting},
 };
 
 bool is_word(const char* text, const char* word) {

@@ -1,0 +1,156 @@
+"""The kernel's monitor, typed at like a person would, over QEMU's serial line."""
+
+from __future__ import annotations
+
+import re
+import selectors
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ELF = ROOT / "build/default/kernel.elf"
+PROMPT = "faultline> "
+SECONDS = 20
+
+
+class Console:
+    """The terminal: `type` sends keys as they are, `run` sends a line and returns what it answers."""
+
+    def __init__(self) -> None:
+        command = ["qemu-system-i386", "-m", "16", "-display", "none", "-monitor", "none", "-serial", "stdio", "-kernel", str(ELF)]
+        self._qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._qemu.stdout, selectors.EVENT_READ)
+
+    def close(self) -> None:
+        self._qemu.kill()
+        self._qemu.wait()
+        self._selector.close()
+        self._qemu.stdin.close()
+        self._qemu.stdout.close()
+
+    def until(self, text: str) -> str:
+        seen, deadline = "", time.monotonic() + SECONDS
+        while not seen.endswith(text):
+            if not self._selector.select(deadline - time.monotonic()):
+                pytest.fail(f"no {text!r} after {SECONDS} s; seen: {seen}")
+            data = self._qemu.stdout.read(4096)
+            assert data, f"QEMU ended; seen: {seen}"
+            seen += data.decode("ascii", "replace").replace("\r", "")
+        return seen
+
+    def type(self, keys: str) -> None:
+        self._qemu.stdin.write(keys.encode())
+
+    def run(self, line: str) -> str:
+        self.type(line + "\r")
+        return self.until(PROMPT).partition("\n")[2].removesuffix(PROMPT)
+
+
+@pytest.fixture(scope="module")
+def console() -> Iterator[Console]:
+    if not ELF.exists():
+        subprocess.run(["make", "kernel"], cwd=ROOT, check=True, capture_output=True)
+    console = Console()
+    try:
+        console.until(PROMPT)
+        yield console
+    finally:
+        console.close()
+
+
+def free_frames(console: Console) -> int:
+    return sum(int(line.split()[2]) for line in console.run("zones").splitlines()[1:])
+
+
+def test_help_lists_every_command(console):
+    text = console.run("help")
+    for command in ("memmap", "zones", "frames", "pagetables", "translate", "map", "unmap", "frame alloc", "crash", "options", "halt"):
+        assert re.search(rf"^  {command} ", text, re.MULTILINE), command
+
+
+def test_an_unknown_command_points_to_help(console):
+    assert console.run("bogus words") == '"bogus words" is no command; help lists them all\n'
+    assert "is no command" in console.run("frame")
+    assert "is no command" in console.run("helpless")
+
+
+def test_an_empty_line_says_nothing(console):
+    assert console.run("") == "" and console.run("   ") == ""
+
+
+def test_the_line_can_be_edited(console):
+    assert console.run("tranx\x7fslate  0x100000").startswith("0x00100000 -> 0x00100000")
+    assert "free" in console.run("nonsense\x15zones")
+    console.type("nonsense\x03")
+    console.until(PROMPT)
+    assert "free" in console.run("zones")
+
+
+def test_a_line_that_is_too_long_is_cut(console):
+    answer = console.run("x" * 300)
+    assert "is no command" in answer and len(answer) < 200
+
+
+def test_a_page_is_mapped_written_seen_in_its_frame_and_unmapped(console):
+    before = free_frames(console)
+    frame, address = re.search(r"frame (0x[0-9a-f]+) at (0x[0-9a-f]+)", console.run("frame alloc")).groups()
+    assert "a 4 KiB page" in console.run(f"map 0x10000000 {frame} rw")
+    console.run("write 0x10000123 0xcafe")
+    assert console.run(f"read {int(address, 16) + 0x123:#x}").endswith(": 0x0000cafe\n")
+    assert re.match(rf"0x10000123 -> 0x{int(address, 16) + 0x123:08x}  page of 4 KiB, writable, user", console.run("translate 0x10000123"))
+    assert "PTE" not in console.run("unmap 0x10000000")
+    assert console.run("translate 0x10000000") == "translate: NotMapped\n"
+    console.run(f"frame free {frame}")
+    assert free_frames(console) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("map", "map: InvalidArgument\nusage: map ADDRESS FRAME [rw|ro]\n"),
+        ("map 5 5", "map: Misaligned\n"),
+        ("map 0x10000000 1 sideways", "map: InvalidArgument\nusage: map ADDRESS FRAME [rw|ro]\n"),
+        ("map 0x100000 1", "map: OutOfRange\n"),
+        ("translate 0x123456789", "translate: OutOfRange\n"),
+        ("translate 0", "translate: NotMapped\n"),
+        ("read 0", "read: NotMapped\n"),
+        ("frame free 0", "frame free: NotAllocated\n"),
+        ("frame alloc moon", "frame alloc: InvalidArgument\nusage: frame alloc [dma|normal|high]\n"),
+    ],
+)
+def test_what_cannot_be_done_is_named(console, line, answer):
+    assert console.run(line) == answer
+
+
+def test_reports(console):
+    assert "usable memory\n" in console.run("memmap")
+    assert "allocated" in console.run("frames") or "free" in console.run("frames")
+    assert "4 MiB" in console.run("pagetables")
+    assert "PDE    0" in console.run("pagetables 0x1000")
+    assert "memory protection" in console.run("options")
+
+
+def test_time_goes_by(console):
+    def interrupts() -> int:
+        return int(re.search(r"(\d+) timer interrupts", console.run("uptime"))[1])
+
+    first = interrupts()
+    time.sleep(0.2)
+    assert interrupts() > first
+
+
+def test_a_crash_test_that_does_not_exist_lists_those_that_do(console):
+    assert "crash null" in console.run("crash nothing")
+
+
+def test_a_crash_ends_in_a_panic_and_reboot_begins_anew(console):
+    console.type("reboot\r")
+    console.until("Faultline:")
+    console.until(PROMPT)
+    console.type("crash null\r")
+    assert "null pointer dereference" in console.until("*** the kernel has stopped\n")
