@@ -135,7 +135,7 @@ def _labs(name: str) -> list[Lab]:
 
 
 def _folder(options: argparse.Namespace) -> Path:
-    return options.submission if options.submission is not None else paths.LABS
+    return options.submission.absolute() if options.submission is not None else paths.LABS
 
 
 def _chosen_seed(options: argparse.Namespace) -> int:

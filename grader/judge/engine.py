@@ -150,7 +150,7 @@ class OneBoot:
         if self.reached >= len(self.scenario.checkpoints):
             raise Failure("the harness alone reaches its checkpoints", f"checkpoint {escaped(name)!r} that the script does not have", kind="forged record")
         checkpoint = self.scenario.checkpoints[self.reached]
-        if checkpoint.name != name or checkpoint.op.number != answered + 1:
+        if checkpoint.word != name or checkpoint.op.number != answered + 1:
             raise Failure("the harness alone reaches its checkpoints, in the script's order",
                           f"checkpoint {escaped(name)!r} while {self.scenario.operations[min(answered, len(self.scenario.operations) - 1)]} was running",
                           kind="forged record", operation=answered + 1)

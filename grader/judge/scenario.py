@@ -143,6 +143,7 @@ class Checkpoint:
 
     def __init__(self, name: str, op: Op, probe: Callable[[Any], Any] | None, tables: bool) -> None:
         self.name = name
+        self.word = op.line.partition(" ")[2]  # its name in the script
         self.op = op
         self._probe = probe
         self._wants_tables = tables
@@ -256,7 +257,8 @@ class Scenario:
         """Stops the machine here and reads registers and page tables. `probe` is called with the stopped machine
         (gdb.client.Target) and may read more; what it returns is kept in `checkpoint.probe`."""
         wants = self.reads_tables if tables is None else tables
-        checkpoint = Checkpoint(name, self.op("checkpoint", name), probe, wants)
+        word = "-".join(name.split())  # a word of the script
+        checkpoint = Checkpoint(name, self.op("checkpoint", word), probe, wants)
         self.checkpoints.append(checkpoint)
         return checkpoint
 

@@ -90,7 +90,15 @@ def _table(console: Console, lab: LabResult) -> None:
         note = f"  (builds on {record.blocked_by})" if record.blocked_by else ""
         table.add_row(Text("  " + record.status, style=_STYLES[record.status]), Text(record.id),
                       Text(f"{number(record.points)}/{number(record.max_points)}"), Text(record.title + note))
-    console.print(table)
+    _print_table(console, table)
+
+
+def _print_table(console: Console, table: Table) -> None:
+    """Without the blanks with which rich fills the lines."""
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        console.print(Text.from_ansi(line.rstrip()), soft_wrap=True)
 
 
 def _failures(console: Console, records: Sequence[Record], verbose: bool, first_shown: bool) -> bool:
@@ -123,7 +131,7 @@ def _in_full(console: Console, record: Record) -> None:
     table.add_column(overflow="fold")
     for name, text in _lines(record):
         table.add_row(f"  {name}", Text(text))
-    console.print(table)
+    _print_table(console, table)
 
 
 def _lines(record: Record) -> list[tuple[str, str]]:
