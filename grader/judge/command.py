@@ -261,7 +261,7 @@ def _debug(options: argparse.Namespace) -> int:
 def _view(options: argparse.Namespace) -> int:
     from judge.grade import default_jobs, grade
     from report.terminal import make_console, print_result
-    from report.view import test_views, view
+    from report.view import view, views_of
 
     lab = find_lab(options.lab)
     test = lab.test(options.test) if options.test else None
@@ -273,7 +273,7 @@ def _view(options: argparse.Namespace) -> int:
         return result.exit_status
     shown = [record for record in judged.records if record.status != "skipped"]
     html = options.html or result.run.path / f"{lab.name}.html"
-    view(f"{lab.name}, submission {paths.shown(_folder(options))}", test_views(shown, result.run.lab(lab.name) / "snapshots"),
+    view(f"{lab.name}, submission {paths.shown(_folder(options))}", views_of(shown, result.run.lab(lab.name) / "snapshots"),
          details=[("seed", f"{result.seed:#x}"), ("points", f"{judged.points:g} of {judged.max_points:g}")], html=html)
     return 0 if not result.trouble else 4
 

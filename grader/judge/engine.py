@@ -160,13 +160,13 @@ class OneBoot:
             registers = checkpoint._registers
             checkpoint._tables = read_tables(self.target.physical, registers["cr3"], registers["cr4"],
                                              memory_end=self.scenario.machine.memory_bytes)
-        if self.boots.snapshots is not None:
-            self.keep(checkpoint)
         if checkpoint._probe is not None:
             checkpoint.probe = checkpoint._probe(self.target)
+        if self.boots.snapshots is not None:
+            self.keep(checkpoint)
 
     def keep(self, checkpoint: Checkpoint) -> None:
-        """Writes the checkpoint for `view`."""
+        """Writes the checkpoint for `view`, with the page directories that the probe has read (its `tables`, by name)."""
         assert self.boots.snapshots is not None
         image, machine = self.boots.build.image, self.scenario.machine
         table, count = 0, 0
@@ -177,7 +177,8 @@ class OneBoot:
         layout = [NamedRange(symbols.get("kernel_begin", 0), symbols.get("kernel_end", 0), "kernel")]
         snapshot = take_snapshot(checkpoint.name, registers=checkpoint.registers, physical=self.target.physical, ranges=layout,
                                  memory_end=machine.memory_bytes, ticks=self.ticks, tables=checkpoint.tables, frame_table=table,
-                                 frame_count=count)
+                                 frame_count=count, held=symbols.get("frames_guest::owned", 0),
+                                 directories=getattr(checkpoint.probe, "tables", None))
         self.boots.snapshots_taken += 1
         write_json(self.boots.snapshots / self.boots.test.id / f"{self.boots.snapshots_taken:02}.json", snapshot.to_json())
 
