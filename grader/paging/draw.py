@@ -208,9 +208,10 @@ def draw_text(snapshot: Snapshot, before: Snapshot | None = None, *, width: int 
     for view in snapshot.views:
         old = before.view(view.name) if before else None
         changed = changed_slots(old.tables if old else None, view.tables)
-        lines += [[], [(view_title(view), "bold")], *directory_text(view.tables, changed)]
-        lines += [[], *range_text(own_pages(view, snapshot.views[0]))]
-    if snapshot.uses:
+        lines += [[], [(view_title(view), "bold"), (f": as at {before.name}" if before and same(old, view) else "", "dim")]]
+        if not same(old, view):
+            lines += [*directory_text(view.tables, changed), [], *range_text(own_pages(view, snapshot.views[0]))]
+    if snapshot.uses and not (before and before.frame_map == snapshot.frame_map):
         lines += [[], *frame_text(snapshot, width)]
     findings = [text for view in snapshot.views for text in findings_of(view)]
     if findings:
@@ -220,6 +221,11 @@ def draw_text(snapshot: Snapshot, before: Snapshot | None = None, *, width: int 
         lines += [[], [(f"since {before.name}: " + ("" if told else "nothing changed"), "bold")]]
         lines += [[("  ", ""), (text, "")] for text in told]
     return lines
+
+
+def same(old: View | None, new: View) -> bool:
+    """Whether a directory is as it was at the checkpoint before, so that it need not be drawn again."""
+    return old is not None and old.tables.cr3 == new.tables.cr3 and not changed_slots(old.tables, new.tables)
 
 
 def view_title(view: View) -> str:

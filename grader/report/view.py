@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from paging import svg
-from paging.draw import Line, changed_slots, changes, draw_text, findings_of, own_pages, plain, range_rows, register_words, view_title
+from paging.draw import Line, changed_slots, changes, draw_text, findings_of, own_pages, plain, range_rows, register_words, same, view_title
 from paging.snapshot import Snapshot, View
 from paging.tables import USER, TableSet
 
@@ -122,11 +122,12 @@ def _test(number: int, test: TestView) -> dict[str, Any]:
 
 def _checkpoint(anchor: str, before: Snapshot | None, snapshot: Snapshot) -> dict[str, Any]:
     kinds = {run.kind for run in snapshot.frame_map}
+    same_frames = bool(before and snapshot.uses and before.frame_map == snapshot.frame_map)
     return {
         "anchor": anchor, "name": snapshot.name, "ticks": snapshot.ticks, "before": before and before.name,
         "registers": register_words(snapshot.registers),
         "directories": [_directory(view, before.view(view.name) if before else None, snapshot) for view in snapshot.views],
-        "frames": svg.draw_frames(snapshot, before) if snapshot.uses else "",
+        "frames": svg.draw_frames(snapshot, before) if snapshot.uses and not same_frames else "", "same_frames": same_frames,
         "frame_legend": svg.legend(kind for kind in svg.FRAME_LEGEND if kind in kinds),
         "zones": snapshot.zone_counts(), "zone_kinds": [kind for kind in svg.FRAME_LEGEND if kind in kinds],
         "kind_words": svg.KIND_WORDS,
@@ -136,12 +137,14 @@ def _checkpoint(anchor: str, before: Snapshot | None, snapshot: Snapshot) -> dic
 
 def _directory(view: View, before: View | None, snapshot: Snapshot) -> dict[str, Any]:
     tables = view.tables
+    if same(before, view):
+        return {"title": view_title(view), "same": True}
     changed = changed_slots(before and before.tables, tables)
     runs = own_pages(view, snapshot.views[0])
     rows, rest = range_rows(runs, 60)
     shown = _tables_to_show(tables, changed)
     return {
-        "title": view_title(view), "only_user": not view.active and runs != tables.pages(),
+        "title": view_title(view), "same": False, "only_user": not view.active and runs != tables.pages(),
         "drawing": svg.draw_directory(tables, changed), "rows": rows, "rest": rest,
         "tables": [_table(tables, before and before.tables, index) for index in shown[:MAX_TABLES]],
         "tables_left_out": len(shown) - len(shown[:MAX_TABLES]),

@@ -151,7 +151,8 @@ def test_text_has_directory_ranges_frames_and_changes(pair):
     assert "(7 empty lines)" in text
     assert "40000000-40001fff  8 KiB    00300000-00301fff  writable user" in text
     assert "1 large pages" in text and "since start:" in text and "\x1b" not in text
-    assert "nothing changed" in plain(draw_text(pair[1], pair[1]))
+    again = plain(draw_text(replace(pair[1], name="again"), pair[1]))
+    assert "nothing changed" in again and "page directory at 0x001f0000: as at mapped" in again and "40000000" not in again
 
 
 def test_scattered_pages_share_a_line():
@@ -213,6 +214,12 @@ def test_the_page_is_one_file_that_fetches_and_runs_nothing(pair):
     assert page.tags.count("section") == 2 and "No checkpoint was reached" in text
     assert "url(http" not in text and "@import" not in text
     assert text.count("Since start") == 1
+
+
+def test_what_did_not_change_is_not_drawn_again(pair):
+    text = render_page("x", [TestView("t", "t", "pass", (pair[1], replace(pair[1], name="again")))])
+    assert text.count("as at mapped") == 2 and text.count('aria-label="page directory, 1024') == 1
+    assert text.count('aria-label="frames of physical memory') == 1
 
 
 def test_view_writes_text_without_escapes_and_a_page(pair, tmp_path):
