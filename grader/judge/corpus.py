@@ -1,0 +1,105 @@
+"""The corpus: submissions with the exact verdict that each must earn.
+
+    corpus/good/   the reference and others like it      corpus/bad/    one plausible mistake each
+    corpus/alt/    other correct designs                 corpus/spoof/  attempts to earn points without the work
+
+A case is a folder with verdict.toml and NN-name/ with whole files or patches against solutions/NN-name/:
+
+    lab = "01-frames"
+    what = "one sentence: the mistake, the design or the cheat, and how the grader sees it"
+    [verdict]                          # tests that do not pass; every test not listed must pass
+    "frames.double_free" = "fail"
+    # or: refused = "asm"              # refused before it boots; the message must contain this
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from judge import paths
+from judge.build import BuildError, build
+from judge.engine import Engine
+from judge.lab import Lab, LabError, find_lab
+from judge.record import STATUSES, Record, mark_blocked
+from judge.submission import Refused
+
+SEED = 0xC0FFEE
+KINDS = ("good", "alt", "bad", "spoof")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One submission and its verdict."""
+
+    folder: Path
+    lab: Lab
+    what: str
+    verdict: dict[str, str]  # status by test id, of the tests that do not pass
+    refused: str  # what the refusal must say; "" when it is run
+
+    @property
+    def name(self) -> str:
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+
+def case_folders(corpus: Path | None = None) -> list[Path]:
+    """All folders that should hold a case, whether or not they do."""
+    root = corpus or paths.CORPUS
+    return sorted(folder for kind in KINDS for folder in (root / kind).glob("*") if folder.is_dir())
+
+
+def load_case(folder: Path) -> Case:
+    """Reads verdict.toml strictly: a test id that does not exist would demand nothing."""
+    file = folder / "verdict.toml"
+    try:
+        data = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise LabError(f"{paths.shown(file)}: {error}") from None
+    for key, value in data.items():
+        if key not in ("lab", "what", "verdict", "refused"):
+            raise LabError(f"{paths.shown(file)}: unknown key {key!r}")
+        if key != "verdict" and (not isinstance(value, str) or not value):
+            raise LabError(f"{paths.shown(file)}: {key!r} must be a text")
+    for key in ("lab", "what"):
+        if key not in data:
+            raise LabError(f"{paths.shown(file)}: {key!r} is missing")
+    lab, verdict = find_lab(data["lab"]), data.get("verdict", {})
+    for test, status in verdict.items():
+        lab.test(test)
+        if status not in STATUSES or status in ("pass", "error", "skipped"):
+            raise LabError(f"{paths.shown(file)}: {test} = {status!r}; a verdict is fail, partial or blocked")
+    kind = folder.parent.name
+    if kind in ("good", "alt") and (verdict or "refused" in data):
+        raise LabError(f"{paths.shown(file)}: a case in {kind}/ earns all points")
+    if kind in ("bad", "spoof") and not verdict and "refused" not in data:
+        raise LabError(f"{paths.shown(file)}: a case in {kind}/ must lose something")
+    return Case(folder, lab, data["what"], verdict, data.get("refused", ""))
+
+
+def judge_case(case: Case, engine: Engine, scratch: Path) -> list[str]:
+    """Judges one case; returns the differences from its verdict, one a line, none if it is exact."""
+    try:
+        made = build(case.lab, case.folder, SEED, scratch)
+    except (Refused, BuildError) as error:
+        if case.refused and isinstance(error, Refused) and case.refused in str(error):
+            return []
+        wanted = f"refused with {case.refused!r}" if case.refused else "to be built and run"
+        return [f"expected {wanted}, seen {type(error).__name__}: {error}"]
+    if case.refused:
+        return [f"expected to be refused with {case.refused!r}, but it builds"]
+    records = mark_blocked(case.lab, [engine.run_test(made, test) for test in case.lab.tests])
+    return differences(case, records)
+
+
+def differences(case: Case, records: Sequence[Record]) -> list[str]:
+    """What is not as the verdict says."""
+    found = []
+    for record in records:
+        wanted = case.verdict.get(record.id, "pass")
+        if record.status != wanted:
+            found.append(f"{record.id}: expected {wanted}, seen {record.status}"
+                         + (f" ({record.seen or record.blocked_by})" if record.status != "pass" else ""))
+    return found
