@@ -38,7 +38,7 @@ from paging.tables import read_tables
 STOPS = ("harness_checkpoint", "harness_finished", "panic_stop", "not_implemented_stop")
 WALL_SECONDS = 60  # a watchdog for a stuck emulator; what a test may take is counted in ticks
 MAX_SERIAL = 4 << 20  # bytes of console output that a run may send
-SNAPSHOT_MEGABYTES = 64  # frame maps of larger machines would take longer to read than the test to run
+SNAPSHOT_MEGABYTES = 64  # of memory that is usable; frame maps of more would take longer to read than the test to run
 
 
 # -- one boot ------------------------------------------------------------------------------------------------------------------
@@ -171,13 +171,14 @@ class OneBoot:
         image, machine = self.boots.build.image, self.scenario.machine
         table, count = 0, 0
         symbols = image.symbols
-        if machine.megabytes <= SNAPSHOT_MEGABYTES:
+        memory = [(0, 1 << 20), *((entry.base, entry.end) for entry in machine.entries if entry.kind == 1 and entry.base < 1 << 32)]
+        if sum(min(end, machine.memory_bytes) - begin for begin, end in memory) <= SNAPSHOT_MEGABYTES << 20:
             table, count = (int.from_bytes(self.target.physical(image.symbol(f"mm::frame_table::(anonymous namespace)::{name}"), 4), "little")
                             for name in ("table", "entries"))
         layout = [NamedRange(symbols.get("kernel_begin", 0), symbols.get("kernel_end", 0), "kernel")]
         snapshot = take_snapshot(checkpoint.name, registers=checkpoint.registers, physical=self.target.physical, ranges=layout,
                                  memory_end=machine.memory_bytes, ticks=self.ticks, tables=checkpoint.tables, frame_table=table,
-                                 frame_count=count, held=symbols.get("frames_guest::owned", 0),
+                                 frame_count=count, held=symbols.get("frames_guest::owned", 0), memory=memory,
                                  directories=getattr(checkpoint.probe, "tables", None))
         self.boots.snapshots_taken += 1
         write_json(self.boots.snapshots / self.boots.test.id / f"{self.boots.snapshots_taken:02}.json", snapshot.to_json())

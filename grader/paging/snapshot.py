@@ -22,7 +22,7 @@ USES = ("hole", "reserved", "free", "allocated")
 KINDS = (*USES, "kernel", "module", "table", "directory", "conflict")
 ZONES = (("DMA", 0, 4096), ("Normal", 4096, 65536), ("High", 65536, 1 << 20))
 
-_READ_AT_ONCE = 1 << 20
+_READ_AT_ONCE = 1 << 16  # entries of the frame table
 
 
 @dataclass(frozen=True)
@@ -145,27 +145,42 @@ class Snapshot:
 
 
 def take_snapshot(name: str, *, registers: Mapping[str, int], physical: ReadPhysical, memory_end: int | None = None,
-                  frame_table: int = 0, frame_count: int = 0, held: int = 0, ranges: Iterable[NamedRange] = (), ticks: int = 0,
+                  frame_table: int = 0, frame_count: int = 0, held: int = 0, memory: Iterable[tuple[int, int]] | None = None, ranges: Iterable[NamedRange] = (), ticks: int = 0,
                   tables: TableSet | None = None, directories: Mapping[str, TableSet] | None = None) -> Snapshot:
     """Reads a snapshot of a stopped machine.
 
     `frame_table` is the physical address of the kernel's frame table and `frame_count` its length; without them, there is
     no frame map. `held` is the physical address of a bitmap of frames that the guest got from the allocator directly, which the
-    kernel's frame table does not know of. `tables` spares a second reading of the page tables; `directories` are others, by
+    kernel's frame table does not know of. With `memory`, pairs of (first byte, one past the last), only the frames of these ranges
+    are looked up; all others count as holes. `tables` spares a second reading of the page tables; `directories` are others, by
     the names that the test gives them.
     """
     if tables is None:
         tables = read_tables(physical, registers["cr3"], registers["cr4"], memory_end=memory_end)
     frame_count = min(frame_count, 1 << 20)
-    uses = bytearray()
-    size = frame_count * FRAME_INFO_SIZE
-    for offset in range(0, size, _READ_AT_ONCE):
-        data = physical(frame_table + offset, min(_READ_AT_ONCE, size - offset))
-        uses += data[FRAME_INFO_USE::FRAME_INFO_SIZE]
+    uses = bytearray(frame_count)
+    for begin, end in _frame_ranges(memory, frame_count):
+        for first in range(begin, end, _READ_AT_ONCE):
+            last = min(first + _READ_AT_ONCE, end)
+            data = physical(frame_table + first * FRAME_INFO_SIZE, (last - first) * FRAME_INFO_SIZE)
+            uses[first:last] = data[FRAME_INFO_USE::FRAME_INFO_SIZE]
     if held and frame_count:
         _mark_held(uses, physical(held, (frame_count + 7) // 8))
     runs = tuple((sum(1 for _ in group), use) for use, group in groupby(uses))
     return Snapshot(name, dict(registers), tables, runs, tuple(ranges), ticks, tuple((directories or {}).items()))
+
+
+def _frame_ranges(memory: Iterable[tuple[int, int]] | None, frame_count: int) -> list[tuple[int, int]]:
+    """Byte ranges as sorted, disjoint ranges of frames below `frame_count`; frames that are covered in part count."""
+    if memory is None:
+        return [(0, frame_count)]
+    result: list[tuple[int, int]] = []
+    for begin, end in sorted((begin // PAGE, min((end + PAGE - 1) // PAGE, frame_count)) for begin, end in memory):
+        if result and begin <= result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
+        elif begin < end:
+            result.append((begin, end))
+    return result
 
 
 def _mark_held(uses: bytearray, bitmap: bytes) -> None:

@@ -85,6 +85,19 @@ def test_frames_that_the_guest_holds_count_as_allocated():
         "allocated", "allocated", "allocated", "free", "allocated", "free", "reserved"]
 
 
+def test_only_frames_that_are_memory_are_looked_up():
+    memory, uses = machine()
+    whole = snapshot(memory, uses)
+    memory.reads.clear()
+    some = take_snapshot("some", registers={"cr3": memory.cr3, "cr4": 0x90}, physical=memory.read, frame_table=TABLE, frame_count=FRAMES,
+                         memory=[(0x100800, 0x180000), (0, 0x9F400), (0x17F000, 0x200001), (0xFFF000, 1 << 64)])
+    read = sum(length for address, length in memory.reads if address >= TABLE)
+    assert read == 16 * (0xA0 + 0x201 - 0x100 + 1)
+    kinds = [[run.kind for run in taken.frame_map for _ in range(run.count)] for taken in (whole, some)]
+    assert kinds[1][:0xA0] == kinds[0][:0xA0] and kinds[1][0x161:0x201] == kinds[0][0x161:0x201]
+    assert set(kinds[1][0x201:0xFFF]) == {"hole"} and kinds[1][0xFFF] == "free"
+
+
 def test_snapshot_comes_back_from_its_record(pair):
     assert Snapshot.from_json(json.loads(json.dumps(pair[1].to_json()))) == pair[1]
 
