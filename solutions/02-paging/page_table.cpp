@@ -57,10 +57,10 @@ struct SlotPart {
     constexpr uint32_t page() const { return slot * kEntries + first; }
 };
 
-/// `for (SlotPart part : parts(range))` visits the slots of a range in order.
-class parts {
+/// `for (SlotPart part : SlotParts(range))` visits the slots of a range in order.
+class SlotParts {
 public:
-    constexpr explicit parts(PageRange range) : range_(range) {}
+    constexpr explicit SlotParts(PageRange range) : range_(range) {}
     struct Iterator {
         uint32_t page, end;
         constexpr bool operator!=(const Iterator& other) const { return page != other.page; }
@@ -160,7 +160,7 @@ Result<void> take_tables(TableStack& spare, size_t count) {
 /// One table for each slot whose large page the range covers only in part.
 Result<void> take_tables_for_splits(PageDirectory directory, PageRange range, TableStack& spare) {
     size_t splits = 0;
-    for (SlotPart part : parts(range)) splits += !part.whole() && read_pde(directory, part.slot).is_large_page();
+    for (SlotPart part : SlotParts(range)) splits += !part.whole() && read_pde(directory, part.slot).is_large_page();
     return take_tables(spare, splits);
 }
 
@@ -199,7 +199,7 @@ void forget(PageDirectory directory, PageRange range, uint32_t step = 1) {
 void map_large(PageDirectory directory, PageRange range, FrameNumber first, Rights rights) {
     TableStack retired;
     uint32_t step = kEntries;
-    for (SlotPart part : parts(range)) {
+    for (SlotPart part : SlotParts(range)) {
         Pde old = read_pde(directory, part.slot);
         store_pde(directory, part.slot, Pde::large_page(first + (part.page() - range.begin), rights));
         if (!old.is_table()) continue;
@@ -212,10 +212,10 @@ void map_large(PageDirectory directory, PageRange range, FrameNumber first, Righ
 Result<void> map_small(PageDirectory directory, PageRange range, FrameNumber first, Rights rights) {
     TableStack spare;
     size_t missing = 0;
-    for (SlotPart part : parts(range)) missing += !read_pde(directory, part.slot).is_table();
+    for (SlotPart part : SlotParts(range)) missing += !read_pde(directory, part.slot).is_table();
     TRY(take_tables(spare, missing));
 
-    for (SlotPart part : parts(range)) {
+    for (SlotPart part : SlotParts(range)) {
         auto memory = frame_memory(ensure_table(directory, part.slot, spare));
         for (uint32_t i = part.first; i < part.end; ++i) {
             memory.as<Pte>()[i] = Pte::present(first + (part.slot * kEntries + i - range.begin), rights);
@@ -226,7 +226,7 @@ Result<void> map_small(PageDirectory directory, PageRange range, FrameNumber fir
 }
 
 bool all_mapped(PageDirectory directory, PageRange range) {
-    for (SlotPart part : parts(range)) {
+    for (SlotPart part : SlotParts(range)) {
         Pde pde = read_pde(directory, part.slot);
         if (!pde.is_present()) return false;
         if (pde.is_large_page()) continue;
@@ -276,7 +276,7 @@ Result<void> unmap(PageDirectory directory, VirtAddr start, size_t count) {
     TRY(take_tables_for_splits(directory, range, spare));
 
     TableStack retired;
-    for (SlotPart part : parts(range)) {
+    for (SlotPart part : SlotParts(range)) {
         Pde pde = read_pde(directory, part.slot);
         if (!pde.is_present()) continue;
         if (pde.is_large_page() && part.whole()) {
@@ -300,7 +300,7 @@ Result<void> protect(PageDirectory directory, VirtAddr start, size_t count, Righ
     TableStack spare;
     TRY(take_tables_for_splits(directory, range, spare));
 
-    for (SlotPart part : parts(range)) {
+    for (SlotPart part : SlotParts(range)) {
         Pde pde = read_pde(directory, part.slot);
         if (pde.is_large_page() && part.whole()) {
             uint32_t word = Pde::large_page(pde.frame(), rights).word();
