@@ -13,10 +13,10 @@
 template <typename T>
 concept Architecture = requires(PhysAddr directory, VirtAddr address, void (*entry)()) {
     // Paging.
-    { T::enable_paging(directory) } -> std::same_as<void>;        // first time, with every protection that is configured
-    { T::load_page_directory(directory) } -> std::same_as<void>;  // forgets all translations that are not global
+    { T::enable_paging(directory) } -> std::same_as<void>;       // first time, with every protection that is configured
+    { T::load_page_directory(directory) } -> std::same_as<void>; // forgets all translations that are not global
     { T::page_directory() } -> std::same_as<PhysAddr>;
-    { T::fault_address() } -> std::same_as<VirtAddr>;             // of the last page fault
+    { T::fault_address() } -> std::same_as<VirtAddr>; // of the last page fault
     { T::has_large_pages() } -> std::same_as<bool>;
     { T::has_global_pages() } -> std::same_as<bool>;
     // Translations that the CPU remembers.
@@ -26,9 +26,9 @@ concept Architecture = requires(PhysAddr directory, VirtAddr address, void (*ent
     { T::ticks() } -> std::same_as<uint64_t>;
     { T::enable_interrupts() } -> std::same_as<void>;
     { T::disable_interrupts() } -> std::same_as<void>;
-    { T::idle() } -> std::same_as<void>;                          // sleeps until an interrupt, which it enables
-    { T::halt_forever() } -> std::same_as<void>;                  // never returns
-    { T::run_on_stack(address, entry) } -> std::same_as<void>;    // never returns
+    { T::idle() } -> std::same_as<void>;                       // sleeps until an interrupt, which it enables
+    { T::halt_forever() } -> std::same_as<void>;               // never returns
+    { T::run_on_stack(address, entry) } -> std::same_as<void>; // never returns
 };
 
 static_assert(Architecture<i386::Cpu>);

@@ -8,12 +8,12 @@
 
 /// What the CPU said about a page fault: CR2 and the error code (Intel SDM 3A, 4.7), as fields.
 struct FaultInfo {
-    VirtAddr address;      ///< That was accessed (CR2).
-    VirtAddr instruction;  ///< That accessed it (EIP): it runs again when the fault is resolved.
-    bool present;          ///< The page is there and its rights forbid the access; otherwise a level was not present.
-    bool write;            ///< A write; otherwise a read or an instruction fetch (the i386 does not tell these apart).
-    bool user;             ///< By ring 3; otherwise by the kernel.
-    bool reserved_bit;     ///< An entry has a bit set that must be 0.
+    VirtAddr address;     ///< That was accessed (CR2).
+    VirtAddr instruction; ///< That accessed it (EIP): it runs again when the fault is resolved.
+    bool present;         ///< The page is there and its rights forbid the access; otherwise a level was not present.
+    bool write;           ///< A write; otherwise a read or an instruction fetch (the i386 does not tell these apart).
+    bool user;            ///< By ring 3; otherwise by the kernel.
+    bool reserved_bit;    ///< An entry has a bit set that must be 0.
 
     /// The instruction itself could not be fetched.
     bool is_fetch() const { return address == instruction && !write; }

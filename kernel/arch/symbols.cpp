@@ -31,8 +31,10 @@ size_t entries_up_to(Table table, uint32_t address) {
     size_t begin = 0, end = table.count;
     while (begin < end) {
         const size_t middle = (begin + end) / 2;
-        if (table.entries[middle].address <= address) begin = middle + 1;
-        else end = middle;
+        if (table.entries[middle].address <= address)
+            begin = middle + 1;
+        else
+            end = middle;
     }
     return begin;
 }

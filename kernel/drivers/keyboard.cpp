@@ -8,7 +8,7 @@
 namespace {
 
 constexpr uint16_t kData = 0x60, kStatus = 0x64;
-constexpr uint8_t kOutputFull = 0x01;         // status: a byte waits for us
+constexpr uint8_t kOutputFull = 0x01; // status: a byte waits for us
 constexpr uint8_t kNoDevice = 0xFF;
 
 // Scan codes of set 1, to which the controller translates. A released key sends its code with bit 7 set; keys that the PC/AT
@@ -16,8 +16,10 @@ constexpr uint8_t kNoDevice = 0xFF;
 constexpr uint8_t kReleased = 0x80, kExtended = 0xE0;
 constexpr uint8_t kCtrl = 0x1D, kLeftShift = 0x2A, kRightShift = 0x36;
 
-constexpr char kPlain[] = "\0\x1b" "1234567890-=\b\tqwertyuiop[]\n\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
-constexpr char kShifted[] = "\0\x1b" "!@#$%^&*()_+\b\tQWERTYUIOP{}\n\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
+constexpr char kPlain[] = "\0\x1b"
+                          "1234567890-=\b\tqwertyuiop[]\n\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
+constexpr char kShifted[] = "\0\x1b"
+                            "!@#$%^&*()_+\b\tQWERTYUIOP{}\n\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
 static_assert(sizeof(kPlain) == sizeof(kShifted) && kPlain[0x1C] == '\n' && kPlain[0x2C] == 'z' && kPlain[0x39] == ' ');
 
 bool shift = false, ctrl = false, extended = false;
@@ -26,9 +28,12 @@ bool shift = false, ctrl = false, extended = false;
 bool is_modifier(uint8_t code) {
     const bool down = !(code & kReleased);
     const uint8_t key = code & ~kReleased;
-    if (key == kLeftShift || key == kRightShift) shift = down;
-    else if (key == kCtrl) ctrl = down;
-    else return false;
+    if (key == kLeftShift || key == kRightShift)
+        shift = down;
+    else if (key == kCtrl)
+        ctrl = down;
+    else
+        return false;
     return true;
 }
 

@@ -9,7 +9,7 @@
 namespace {
 
 constexpr size_t kColumns = 80, kLines = 25, kTabStop = 8;
-constexpr uint16_t kBlank = 0x0700 | ' ';     // light grey on black
+constexpr uint16_t kBlank = 0x0700 | ' '; // light grey on black
 constexpr uint16_t kCrtcIndex = 0x3D4, kCrtcData = 0x3D5;
 constexpr uint8_t kCursorHigh = 0x0E, kCursorLow = 0x0F;
 
@@ -29,15 +29,19 @@ void scroll() {
 
 void next_line() {
     column = 0;
-    if (line + 1 < kLines) ++line;
-    else scroll();
+    if (line + 1 < kLines)
+        ++line;
+    else
+        scroll();
 }
 
 void put(char character) {
     switch (character) {
     case '\n': next_line(); return;
     case '\r': column = 0; return;
-    case '\b': if (column > 0) --column; return;
+    case '\b':
+        if (column > 0) --column;
+        return;
     case '\t': column = (column / kTabStop + 1) * kTabStop; break;
     default: cells[line * kColumns + column++] = static_cast<uint16_t>(0x0700 | static_cast<uint8_t>(character));
     }

@@ -14,25 +14,25 @@ using i386::out_byte;
 
 // Registers of a 16550 (National Semiconductor PC16550D data sheet, table II), as offsets from COM1.
 constexpr uint16_t kCom1 = 0x3F8;
-constexpr uint16_t kData = kCom1 + 0;              // with DLAB set: the divisor's low byte
-constexpr uint16_t kInterruptEnable = kCom1 + 1;   // with DLAB set: its high byte
+constexpr uint16_t kData = kCom1 + 0;            // with DLAB set: the divisor's low byte
+constexpr uint16_t kInterruptEnable = kCom1 + 1; // with DLAB set: its high byte
 constexpr uint16_t kFifoControl = kCom1 + 2;
 constexpr uint16_t kLineControl = kCom1 + 3;
 constexpr uint16_t kModemControl = kCom1 + 4;
 constexpr uint16_t kLineStatus = kCom1 + 5;
 
-constexpr uint8_t kDivisorAccess = 0x80;           // LCR: DLAB
-constexpr uint8_t k8n1 = 0x03;                     // LCR
-constexpr uint8_t kFifoOnAndCleared = 0x07;        // FCR
-constexpr uint8_t kReadyOutput = 0x03;             // MCR: DTR and RTS
-constexpr uint8_t kInterruptOutput = 0x08;         // MCR: OUT2, which gates the interrupt line on a PC
-constexpr uint8_t kDataAvailable = 0x01;           // IER
-constexpr uint8_t kDataReady = 0x01;               // LSR
-constexpr uint8_t kTransmitterReady = 0x20;        // LSR: THRE
-constexpr uint8_t kTransmitterEmpty = 0x40;        // LSR: TEMT, the last bit is on the wire
+constexpr uint8_t kDivisorAccess = 0x80;    // LCR: DLAB
+constexpr uint8_t k8n1 = 0x03;              // LCR
+constexpr uint8_t kFifoOnAndCleared = 0x07; // FCR
+constexpr uint8_t kReadyOutput = 0x03;      // MCR: DTR and RTS
+constexpr uint8_t kInterruptOutput = 0x08;  // MCR: OUT2, which gates the interrupt line on a PC
+constexpr uint8_t kDataAvailable = 0x01;    // IER
+constexpr uint8_t kDataReady = 0x01;        // LSR
+constexpr uint8_t kTransmitterReady = 0x20; // LSR: THRE
+constexpr uint8_t kTransmitterEmpty = 0x40; // LSR: TEMT, the last bit is on the wire
 constexpr unsigned kInterruptLine = 4;
-constexpr uint16_t kDivisor = 1;                   // 115200 baud / 1
-constexpr uint8_t kNoDevice = 0xFF;                // what a port reads where nothing answers
+constexpr uint16_t kDivisor = 1;    // 115200 baud / 1
+constexpr uint8_t kNoDevice = 0xFF; // what a port reads where nothing answers
 
 void put(char character) {
     while (!(in_byte(kLineStatus) & kTransmitterReady)) {}

@@ -7,8 +7,8 @@ namespace {
 
 constexpr unsigned kLine = 0;
 constexpr uint16_t kChannel0 = 0x40, kCommand = 0x43;
-constexpr uint8_t kRateGenerator = 0x34;      // channel 0, low byte then high byte, mode 2 (8254 data sheet, figure 7)
-constexpr uint32_t kInputHertz = 1'193'182;   // a third of the NTSC colour carrier, since 1981
+constexpr uint8_t kRateGenerator = 0x34;    // channel 0, low byte then high byte, mode 2 (8254 data sheet, figure 7)
+constexpr uint32_t kInputHertz = 1'193'182; // a third of the NTSC colour carrier, since 1981
 constexpr uint32_t kDivisor = (kInputHertz + kTimerHertz / 2) / kTimerHertz;
 static_assert(kDivisor < 0x1'0000);
 

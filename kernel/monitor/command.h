@@ -30,8 +30,8 @@ private:
 
 /// One command of the monitor.
 struct Command {
-    const char* name;       ///< One word or two: "zones", "frame alloc".
-    const char* arguments;  ///< As help prints them.
+    const char* name;      ///< One word or two: "zones", "frame alloc".
+    const char* arguments; ///< As help prints them.
     const char* what;
     /// Runs it. `words` begins behind the name. An error is printed by the caller.
     Result<void> (*run)(const Words& words);

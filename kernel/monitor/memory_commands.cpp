@@ -23,8 +23,10 @@ Result<void> show_frames(const Words&) {
 }
 
 Result<void> show_page_tables(const Words& words) {
-    if (words.count() == 0) mm::report::page_tables(mm::active_directory());
-    else mm::report::walk(mm::active_directory(), VirtAddr(TRY(words.number(0))));
+    if (words.count() == 0)
+        mm::report::page_tables(mm::active_directory());
+    else
+        mm::report::walk(mm::active_directory(), VirtAddr(TRY(words.number(0))));
     return {};
 }
 
@@ -100,17 +102,17 @@ Result<void> write_memory(const Words& words) {
 }
 
 constexpr Command kCommands[] = {
-    {"memmap", "", "the firmware's memory map, and what is usable and reserved of it", show_memory_map},
-    {"zones", "", "frames of each zone, and how many are free", show_zones},
+    {"memmap", "", "the memory map and what is reserved of it", show_memory_map},
+    {"zones", "", "frames of each zone: all, and free ones", show_zones},
     {"frames", "", "the frame table, summed up", show_frames},
-    {"frame alloc", "[dma|normal|high]", "take a frame from a zone or the ones below", allocate_frame},
+    {"frame alloc", "[dma|normal|high]", "take a frame from a zone or one below", allocate_frame},
     {"frame free", "FRAME", "give a frame back", free_frame},
     {"pagetables", "[ADDRESS]", "all pages, or the walk for one address", show_page_tables},
     {"translate", "ADDRESS", "the physical address behind a virtual one", translate},
     {"map", "ADDRESS FRAME [rw|ro]", "map a page", map},
     {"unmap", "ADDRESS", "unmap a page", unmap},
     {"read", "ADDRESS", "the word at a virtual address", read_memory},
-    {"write", "ADDRESS WORD", "change it; a page fault, if it must not be", write_memory},
+    {"write", "ADDRESS WORD", "change it; a page fault if it must not be", write_memory},
 };
 
 } // namespace

@@ -50,7 +50,7 @@ constexpr Command kGeneralCommands[] = {
     {"help", "", "this list", help},
     {"options", "", "how the kernel was built and booted", show_options},
     {"uptime", "", "time since the boot", show_uptime},
-    {"crash", "[TEST]", "do something wrong on purpose; without TEST, a list", crash},
+    {"crash", "[TEST]", "a mistake on purpose (alone: a list)", crash},
     {"reboot", "", "restart the machine", reboot},
     {"halt", "", "stop the CPU", halt},
 };
@@ -59,7 +59,7 @@ Result<void> help(const Words&) {
     for (const auto commands : {memory_commands(), std::span<const Command>(kGeneralCommands)}) {
         for (const Command& command : commands) print("  {-12} {-22} {}\n", command.name, command.arguments, command.what);
     }
-    print("Numbers are decimal, or hexadecimal with 0x. Backspace and Ctrl-U edit the line.\n");
+    print("Numbers are decimal, or hexadecimal with 0x. Backspace and Ctrl-U edit.\n");
     return {};
 }
 

@@ -56,8 +56,10 @@ private:
 void print_place(uint32_t place, bool is_return, size_t times) {
     const CodeLocation location = find_symbol(VirtAddr(is_return ? place - 1 : place));
     print("  {x8}  ", place);
-    if (location.name) print("{}+{x}", location.name, location.offset + is_return);
-    else print("?");
+    if (location.name)
+        print("{}+{x}", location.name, location.offset + is_return);
+    else
+        print("?");
     if (times > 1) print("  ({} times)", times);
     print("\n");
 }

@@ -12,9 +12,9 @@ namespace i386 {
 
 /// Where a backtrace begins.
 struct StackPlace {
-    VirtAddr instruction;  ///< EIP
-    VirtAddr stack;        ///< ESP
-    VirtAddr frame;        ///< EBP
+    VirtAddr instruction; ///< EIP
+    VirtAddr stack;       ///< ESP
+    VirtAddr frame;       ///< EBP
 };
 
 /// Follows the chain of stack frames: each function pushes its caller's EBP and points EBP at it, with the return address

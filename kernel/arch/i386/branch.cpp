@@ -5,7 +5,7 @@
 namespace i386 {
 namespace {
 
-constexpr unsigned kEsp = 4, kEbp = 5;  // as base registers these two encode something else
+constexpr unsigned kEsp = 4, kEbp = 5; // as base registers these two encode something else
 
 std::optional<uint32_t> word_at(uint32_t address) {
     uint32_t word;

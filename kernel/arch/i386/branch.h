@@ -10,7 +10,7 @@ namespace i386 {
 
 /// The general registers in the order of the instruction encoding, and where the instruction lies.
 struct BranchState {
-    uint32_t registers[8];  ///< eax ecx edx ebx esp ebp esi edi
+    uint32_t registers[8]; ///< eax ecx edx ebx esp ebp esi edi
     uint32_t eip;
 };
 

@@ -11,10 +11,10 @@ namespace i386 {
 
 /// Control register bits that the kernel knows (Intel SDM 3A, 2.5).
 namespace control_bits {
-inline constexpr uint32_t kCr0WriteProtect = 1u << 16;  ///< CR0.WP: read-only pages bind the kernel, too.
-inline constexpr uint32_t kCr0Paging = 1u << 31;        ///< CR0.PG
-inline constexpr uint32_t kCr4LargePages = 1u << 4;     ///< CR4.PSE
-inline constexpr uint32_t kCr4GlobalPages = 1u << 7;    ///< CR4.PGE
+inline constexpr uint32_t kCr0WriteProtect = 1u << 16; ///< CR0.WP: read-only pages bind the kernel, too.
+inline constexpr uint32_t kCr0Paging = 1u << 31;       ///< CR0.PG
+inline constexpr uint32_t kCr4LargePages = 1u << 4;    ///< CR4.PSE
+inline constexpr uint32_t kCr4GlobalPages = 1u << 7;   ///< CR4.PGE
 } // namespace control_bits
 
 /// Writes down which directory the running task uses, for the double fault's report: a task switch does not save CR3.
@@ -22,8 +22,16 @@ void note_page_directory(PhysAddr directory);
 
 /// Satisfies the concept Architecture.
 struct Cpu {
-    static uint32_t cr0() { uint32_t value; asm volatile("mov %%cr0, %0" : "=r"(value)); return value; }
-    static uint32_t cr4() { uint32_t value; asm volatile("mov %%cr4, %0" : "=r"(value)); return value; }
+    static uint32_t cr0() {
+        uint32_t value;
+        asm volatile("mov %%cr0, %0" : "=r"(value));
+        return value;
+    }
+    static uint32_t cr4() {
+        uint32_t value;
+        asm volatile("mov %%cr4, %0" : "=r"(value));
+        return value;
+    }
     static void set_cr0(uint32_t value) { asm volatile("mov %0, %%cr0" : : "r"(value) : "memory"); }
     static void set_cr4(uint32_t value) { asm volatile("mov %0, %%cr4" : : "r"(value) : "memory"); }
 
@@ -60,11 +68,13 @@ struct Cpu {
         return PhysAddr(value & ~uint32_t{0xFFF}); // bits 3 and 4 are cache controls
     }
 
-    static VirtAddr fault_address() { uint32_t value; asm volatile("mov %%cr2, %0" : "=r"(value)); return VirtAddr(value); }
-
-    static void invalidate_page(VirtAddr address) {
-        asm volatile("invlpg (%0)" : : "r"(address.value()) : "memory");
+    static VirtAddr fault_address() {
+        uint32_t value;
+        asm volatile("mov %%cr2, %0" : "=r"(value));
+        return VirtAddr(value);
     }
+
+    static void invalidate_page(VirtAddr address) { asm volatile("invlpg (%0)" : : "r"(address.value()) : "memory"); }
 
     /// Changing CR4.PGE forgets everything (Intel SDM 3A, 4.10.4.1); without global pages a reload of CR3 does.
     static void flush_including_global() {
@@ -78,7 +88,11 @@ struct Cpu {
     }
 
     /// The time stamp counter.
-    static uint64_t ticks() { uint64_t value; asm volatile("rdtsc" : "=A"(value) : : "memory"); return value; }
+    static uint64_t ticks() {
+        uint64_t value;
+        asm volatile("rdtsc" : "=A"(value) : : "memory");
+        return value;
+    }
 
     static void enable_interrupts() { asm volatile("sti" : : : "memory"); }
     static void disable_interrupts() { asm volatile("cli" : : : "memory"); }
@@ -96,7 +110,9 @@ struct Cpu {
                      "xor %%ebp, %%ebp\n\t"
                      "push $0\n\t"
                      "jmp *%1"
-                     : : "r"(top.value()), "r"(entry) : "memory");
+                     :
+                     : "r"(top.value()), "r"(entry)
+                     : "memory");
         __builtin_unreachable();
     }
 };

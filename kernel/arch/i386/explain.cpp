@@ -31,16 +31,15 @@ const char* range_name(VirtAddr address) {
     return nullptr;
 }
 
-bool in_range(VirtAddr address, uint32_t begin, uint32_t end) {
-    return address.value() >= begin && address.value() < end;
-}
+bool in_range(VirtAddr address, uint32_t begin, uint32_t end) { return address.value() >= begin && address.value() < end; }
 
 bool is_null(VirtAddr address) { return address.value() < kPageSize; }
 
 /// What makes this address special, when it is.
 const char* special_fault(const FaultInfo& fault) {
     const VirtAddr at = fault.address;
-    if (fault.is_fetch() && !fault.present) return is_null(at) ? "call through a null pointer" : "jump to where nothing is mapped";
+    if (fault.is_fetch() && !fault.present)
+        return is_null(at) ? "call through a null pointer" : "jump to where nothing is mapped";
     if (is_null(at)) return "null pointer dereference";
     if (const char* const name = range_name(at)) return name;
     if (in_range(at, image::harness_begin(), image::harness_end())) return "the piece wrote over the grader's memory";
@@ -55,8 +54,10 @@ void explain_page_fault(const PanicReport& report, std::span<char> text) {
     const char* const state = fault.reserved_bit ? "whose entry has a reserved bit set"
                               : fault.present    ? "which the page's rights forbid"
                                                  : "which is not mapped";
-    if (const char* const special = special_fault(fault)) format_into(text, "{}: {} {x8}", special, verb, fault.address);
-    else format_into(text, "page fault: {} {x8}, {}", verb, fault.address, state);
+    if (const char* const special = special_fault(fault))
+        format_into(text, "{}: {} {x8}", special, verb, fault.address);
+    else
+        format_into(text, "page fault: {} {x8}, {}", verb, fault.address, state);
 }
 
 /// A double fault begins with an exception that could not be delivered: mostly because there was no stack to push it on.
@@ -65,13 +66,15 @@ void explain_double_fault(const PanicReport& report, std::span<char> text) {
     const bool has_stack = try_read(VirtAddr(report.esp - 4), word);
     const char* const name = range_name(VirtAddr(report.cr2));
     const char* const what = name ? name : "kernel stack overflow, or a lost stack pointer";
-    if (has_stack) format_into(text, "double fault: an exception could not be delivered");
-    else format_into(text, "{}: esp is {x8}, and nothing is mapped below it", what, report.esp);
+    if (has_stack)
+        format_into(text, "double fault: an exception could not be delivered");
+    else
+        format_into(text, "{}: esp is {x8}, and nothing is mapped below it", what, report.esp);
 }
 
 void explain_general_protection(const PanicReport& report, std::span<char> text) {
-    const BranchState state = {
-        {report.eax, report.ecx, report.edx, report.ebx, report.esp, report.ebp, report.esi, report.edi}, report.eip};
+    const BranchState state = {{report.eax, report.ecx, report.edx, report.ebx, report.esp, report.ebp, report.esi, report.edi},
+                               report.eip};
     const auto target = branch_target(state);
     if (target && *target >= image::text_end()) {
         format_into(text, "execution outside the kernel's code: jump to {x8}", *target);

@@ -35,8 +35,10 @@ void print_bits(uint32_t word) {
 
 void print_entry(const char* level, uint32_t index, PhysAddr at, uint32_t word) {
     print("  {} {4} at {x8} = {x8}:", level, index, at, word);
-    if (!(word & mm::entry_bits::kPresent)) print(" not present");
-    else print_bits(word);
+    if (!(word & mm::entry_bits::kPresent))
+        print(" not present");
+    else
+        print_bits(word);
 }
 
 void print_table_entry(PhysAddr table, VirtAddr address) {

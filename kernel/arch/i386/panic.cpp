@@ -1,3 +1,5 @@
+#include "lib/panic.h"
+
 #include "arch/cpu.h"
 #include "arch/i386/backtrace.h"
 #include "arch/i386/exceptions.h"
@@ -5,7 +7,6 @@
 #include "arch/i386/panic_report.h"
 #include "arch/i386/probe.h"
 #include "lib/format.h"
-#include "lib/panic.h"
 
 // Filled first, printed afterwards: whatever goes wrong while printing, the report is in memory.
 i386::PanicReport panic_report;
@@ -34,9 +35,7 @@ void copy_registers(PanicReport& report, const PushedRegisters& pushed) {
     report.ebp = pushed.ebp;
 }
 
-StackPlace where(const PanicReport& report) {
-    return {VirtAddr(report.eip), VirtAddr(report.esp), VirtAddr(report.ebp)};
-}
+StackPlace where(const PanicReport& report) { return {VirtAddr(report.eip), VirtAddr(report.esp), VirtAddr(report.ebp)}; }
 
 /// CR3 and the backtrace, from where the machine stands.
 void finish_report(PanicReport& report) {
@@ -73,8 +72,7 @@ bool is_about_page(const PanicReport& report) {
     print_registers(report);
     print("backtrace, innermost first\n");
     print_backtrace(where(report));
-    if (is_about_page(report))
-        print_page_walk(PhysAddr(report.cr3), VirtAddr(report.cr2));
+    if (is_about_page(report)) print_page_walk(PhysAddr(report.cr3), VirtAddr(report.cr2));
     print("*** the kernel has stopped\n");
     panic_stop();
 }

@@ -13,21 +13,21 @@ namespace i386 {
 
 /// 32-bit words and one text; grader/judge reads them in this order.
 struct PanicReport {
-    static constexpr uint32_t kMagic = 0x50414E43;      // "PANC"
-    static constexpr uint32_t kNoVector = 0xFFFF'FFFF;  ///< panic() was called; no exception.
+    static constexpr uint32_t kMagic = 0x50414E43;     // "PANC"
+    static constexpr uint32_t kNoVector = 0xFFFF'FFFF; ///< panic() was called; no exception.
     static constexpr size_t kReasonBytes = 160;
     static constexpr size_t kMaxBacktrace = 16;
 
-    uint32_t magic;       ///< kMagic once all the rest is filled.
-    uint32_t vector;      ///< Of the exception, or kNoVector.
+    uint32_t magic;  ///< kMagic once all the rest is filled.
+    uint32_t vector; ///< Of the exception, or kNoVector.
     uint32_t error_code;
     uint32_t eip, esp, ebp;
     uint32_t cr2, cr3;
     uint32_t eflags;
     uint32_t eax, ecx, edx, ebx, esi, edi;
-    char reason[kReasonBytes];          ///< One sentence; ends with a zero byte.
+    char reason[kReasonBytes]; ///< One sentence; ends with a zero byte.
     uint32_t backtrace_depth;
-    uint32_t backtrace[kMaxBacktrace];  ///< EIP, then return addresses, innermost first.
+    uint32_t backtrace[kMaxBacktrace]; ///< EIP, then return addresses, innermost first.
 };
 static_assert(sizeof(PanicReport) == 15 * 4 + 160 + 17 * 4);
 

@@ -7,12 +7,12 @@ namespace {
 
 constexpr uint16_t kMasterCommand = 0x20, kMasterData = 0x21;
 constexpr uint16_t kSlaveCommand = 0xA0, kSlaveData = 0xA1;
-constexpr unsigned kCascadeLine = 2;         // where the second controller hangs on the first
+constexpr unsigned kCascadeLine = 2; // where the second controller hangs on the first
 
-constexpr uint8_t kInitialize = 0x11;        // ICW1: edge triggered, cascaded, ICW4 follows
-constexpr uint8_t k8086Mode = 0x01;          // ICW4
-constexpr uint8_t kEndOfInterrupt = 0x20;    // OCW2, not specific
-constexpr uint8_t kReadInService = 0x0B;     // OCW3
+constexpr uint8_t kInitialize = 0x11;     // ICW1: edge triggered, cascaded, ICW4 follows
+constexpr uint8_t k8086Mode = 0x01;       // ICW4
+constexpr uint8_t kEndOfInterrupt = 0x20; // OCW2, not specific
+constexpr uint8_t kReadInService = 0x0B;  // OCW3
 
 uint16_t masked = 0xFFFF;
 
@@ -26,10 +26,10 @@ void write_masks() {
 void initialize() {
     out_byte(kMasterCommand, kInitialize);
     out_byte(kSlaveCommand, kInitialize);
-    out_byte(kMasterData, kFirstVector);            // ICW2
+    out_byte(kMasterData, kFirstVector); // ICW2
     out_byte(kSlaveData, kFirstVector + 8);
-    out_byte(kMasterData, 1u << kCascadeLine);      // ICW3: a mask for the master
-    out_byte(kSlaveData, kCascadeLine);             //       and a number for the slave
+    out_byte(kMasterData, 1u << kCascadeLine); // ICW3: a mask for the master
+    out_byte(kSlaveData, kCascadeLine);        //       and a number for the slave
     out_byte(kMasterData, k8086Mode);
     out_byte(kSlaveData, k8086Mode);
     masked = static_cast<uint16_t>(~(1u << kCascadeLine));

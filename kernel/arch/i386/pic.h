@@ -6,7 +6,7 @@
 
 namespace i386::pic {
 
-inline constexpr uint8_t kFirstVector = 0x20;  ///< Line 0; lines 0 to 15 follow each other.
+inline constexpr uint8_t kFirstVector = 0x20; ///< Line 0; lines 0 to 15 follow each other.
 inline constexpr unsigned kLines = 16;
 
 /// Programs both controllers from nothing (no BIOS may have run) and masks all lines.

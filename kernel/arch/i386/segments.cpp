@@ -3,7 +3,7 @@
 #include "arch/i386/cpu.h"
 #include "config.h"
 
-extern "C" char text_end[];                  // end of the kernel's code, a page boundary (link.ld)
+extern "C" char text_end[];                        // end of the kernel's code, a page boundary (link.ld)
 extern "C" [[noreturn]] void double_fault_entry(); // trap_stubs.S
 extern "C" void load_segments(const void* table_register, uint32_t data_selector, uint32_t task_selector); // trap_stubs.S
 
@@ -14,9 +14,9 @@ namespace {
 enum Access : uint8_t {
     kPresentRing0 = 0x80,
     kPresentRing3 = 0xE0,
-    kCode = 0x1A,           // readable, not conforming
-    kData = 0x12,           // writable, grows up
-    kTask32 = 0x09,         // a 32-bit task state segment that is not busy
+    kCode = 0x1A,   // readable, not conforming
+    kData = 0x12,   // writable, grows up
+    kTask32 = 0x09, // a 32-bit task state segment that is not busy
 };
 
 /// One entry of the GDT.
