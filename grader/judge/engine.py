@@ -172,7 +172,7 @@ class OneBoot:
         table, count = 0, 0
         symbols = image.symbols
         memory = [(0, 1 << 20), *((entry.base, entry.end) for entry in machine.entries if entry.kind == 1 and entry.base < 1 << 32)]
-        if sum(min(end, machine.memory_bytes) - begin for begin, end in memory) <= SNAPSHOT_MEGABYTES << 20:
+        if sum(max(0, min(end, machine.memory_bytes) - begin) for begin, end in memory) <= SNAPSHOT_MEGABYTES << 20:
             table, count = (int.from_bytes(self.target.physical(image.symbol(f"mm::frame_table::(anonymous namespace)::{name}"), 4), "little")
                             for name in ("table", "entries"))
         layout = [NamedRange(symbols.get("kernel_begin", 0), symbols.get("kernel_end", 0), "kernel")]

@@ -132,7 +132,7 @@ def changes(before: Snapshot | None, after: Snapshot, limit: int = 12) -> list[s
 def _changes_of_view(old: View | None, new: View, limit: int) -> list[str]:
     name = "" if new.name == "active" else f"directory {new.name}: "
     if old is None:
-        pages = sum(run.pages for run in own_pages(new))
+        pages = sum(run.pages for run in new.tables.pages(USER_BEGIN, USER_END))
         return [f"{name or 'the active directory: '}new, with {pages} pages in the user range"]
     return [name + difference.text for difference in compare(old.tables.pages(), new.tables.pages(), sizes=True, limit=limit,
                                                              words=("was", "now"))]

@@ -37,12 +37,12 @@ svg.mm .hole { fill: url(#hatch); stroke: none; } svg.mm .zone { stroke: var(--l
 _HATCH = ('<defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
           '<rect width="5" height="5" fill="var(--hole)"/><path d="M0 0V5" stroke="var(--line)" stroke-width="1.4"/></pattern></defs>')
 
-_SLOTS = ('<defs><pattern id="slots" x="66" y="18" width="17" height="17" patternUnits="userSpaceOnUse">'
-          '<rect class="track" width="15" height="15" rx="2"/></pattern></defs>')
+_SLOTS = ('<defs><pattern id="slots" x="66" y="18" width="14" height="14" patternUnits="userSpaceOnUse">'
+          '<rect class="track" width="12" height="12" rx="2"/></pattern></defs>')
 
 _LABEL = 66   # pixels for addresses at the left
-_CELL = 17    # a PDE, gap included
-_BINS = 15    # in how many parts a PDE's 4 MiB are drawn
+_CELL = 14    # a PDE, gap included
+_BINS = 12    # in how many parts a PDE's 4 MiB are drawn
 _ENTRY = 10   # a PTE, gap included
 
 
@@ -70,7 +70,7 @@ def draw_directory(tables: TableSet, changed: set[int] = frozenset()) -> str:
     body = []
     for row in range(32):
         if row % 2 == 0:
-            body.append(_text(_LABEL - 8, 18 + row * _CELL + 11, f"{row << 27:08x}", "end"))
+            body.append(_text(_LABEL - 8, 18 + row * _CELL + 10, f"{row << 27:08x}", "end"))
     for column in range(0, 32, 4):
         body.append(_text(_LABEL + column * _CELL, 10, f"+{column * 4}M"))
     body.append(_rect(_LABEL, 18, 32 * _CELL, 32 * _CELL, "slots"))
@@ -89,9 +89,9 @@ def _cell(tables: TableSet, cell: Cell, changed: bool) -> str:
         parts.append(_rect(x + 1.5, y + 1.5, size - 3, size - 3, "no-pages", radius=2))
     parts += [_rect(x + min(first, size - 3), y, max(last - first, 3), size, kind) for first, last, kind in _bars(cell)]
     if cell.large:
-        parts.append(_rect(x + 2.5, y + 2.5, size - 5, size - 5, "large", radius=1))
+        parts.append(_rect(x + 2, y + 2, size - 4, size - 4, "large", radius=1))
     if cell.global_:
-        parts.append(f'<circle class="global" cx="{x + size / 2:g}" cy="{y + size / 2:g}" r="1.8"/>')
+        parts.append(f'<circle class="global" cx="{x + size / 2:g}" cy="{y + size / 2:g}" r="1.5"/>')
     if changed:
         parts.append(_rect(x - .5, y - .5, size + 1, size + 1, "changed", radius=2))
     return f"<g><title>{escape(_cell_title(tables, cell))}</title>{''.join(parts)}</g>"
@@ -253,7 +253,7 @@ def legend(kinds: Iterable[str]) -> list[tuple[str, str]]:
         elif kind == "large":
             mark = _rect(0, 0, 13, 13, "kernel-rw", radius=2) + _rect(2.5, 2.5, 8, 8, "large", radius=1)
         elif kind == "global":
-            mark = _rect(0, 0, 13, 13, "kernel-rw", radius=2) + '<circle class="global" cx="6.5" cy="6.5" r="1.8"/>'
+            mark = _rect(0, 0, 13, 13, "kernel-rw", radius=2) + '<circle class="global" cx="6.5" cy="6.5" r="1.5"/>'
         elif kind == "changed":
             mark = _rect(1, 1, 11, 11, "changed", radius=2)
         else:

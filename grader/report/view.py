@@ -107,6 +107,7 @@ def render_page(heading: str, tests: Sequence[TestView], details: Sequence[tuple
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True,
                                      undefined=jinja2.StrictUndefined)
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template("view.html.j2").render(
         heading=heading, details=details, style=svg.STYLE, page_legend=svg.legend(svg.PAGE_LEGEND),
         tests=[_test(number, test) for number, test in enumerate(tests, 1)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -227,6 +228,15 @@ def test_the_page_is_one_file_that_fetches_and_runs_nothing(pair):
     assert page.tags.count("section") == 2 and "No checkpoint was reached" in text
     assert "url(http" not in text and "@import" not in text
     assert text.count("Since start") == 1
+
+
+def test_no_style_of_the_page_touches_the_drawings(pair):
+    """A rule for `.directory` once stretched the one frame of the page directory over half the map."""
+    text = render_page("x", [TestView("t", "t", "pass", pair)])
+    style = text[text.index("<style>"):text.index("</style>")]
+    drawn = {name for names in re.findall(r'<(?:rect|circle|path|text|svg)\b[^>]*class="([^"]+)"', text) for name in names.split()}
+    rules = set(re.findall(r"(?:^|[},])\s*\.([\w-]+)", style, re.MULTILINE))
+    assert drawn & rules == set() and {"directory", "free"} <= drawn
 
 
 def test_what_did_not_change_is_not_drawn_again(pair):
