@@ -5,6 +5,8 @@ Each test boots once, stops at panic_stop() and reads the report from memory and
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import struct
 import subprocess
@@ -59,14 +61,27 @@ def session() -> Iterator[GdbSession]:
         yield session
 
 
+@pytest.fixture(scope="session")
+def unprotected_elf() -> Path:
+    """The kernel with MEMORY_PROTECTION off. Built by one test process, while others wait."""
+    build = ROOT / "build"
+    build.mkdir(exist_ok=True)
+    with (build / "no-memory-protection.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+        make = ["make", "-s", "PROFILE=no-memory-protection", "kernel-elf"]
+        subprocess.run(make, cwd=ROOT, env=environment, check=True, capture_output=True)
+    return build / "no-memory-protection/kernel.elf"
+
+
 @pytest.fixture
 def crash(session, tmp_path):
     """Boots with a crash test and returns what the kernel said about it."""
 
-    def run(name: str) -> Panic:
+    def run(name: str, elf: Path = ELF) -> Panic:
         rom = tmp_path / "rom"
-        rom.write_bytes(build_rom(ELF, machine=MACHINE, command_line=f"crash={name}"))
-        with session.boot(ELF, rom, MACHINE, tmp_path, tick_budget=TICK_BUDGET) as target:
+        rom.write_bytes(build_rom(elf, machine=MACHINE, command_line=f"crash={name}"))
+        with session.boot(elf, rom, MACHINE, tmp_path, tick_budget=TICK_BUDGET) as target:
             target.breakpoint("panic_stop")
             stop = target.resume()
             text = target.serial().decode("ascii", "replace").replace("\r", "")
@@ -166,6 +181,24 @@ def test_a_destroyed_chain_of_frames_ends_the_backtrace_and_nothing_else(crash):
     assert panic.reason.startswith("null pointer dereference")
     assert panic.callers() == ["break_chain", "run_crash_test"]
     assert panic.text.endswith("*** the kernel has stopped\n")
+
+
+def test_a_kernel_without_a_symbol_table_still_shows_the_addresses(crash):
+    panic = crash("null", ELF.with_name("kernel.first.elf"))
+    assert panic.reason == "null pointer dereference: write to 0x0000000c"
+    assert panic.callers() == ["", "", ""]
+    assert panic.says(rf"  0x{panic.backtrace[1]:08x}  \?\n")
+
+
+@pytest.mark.parametrize("name", ["null", "text", "constant", "exec"])
+def test_without_memory_protection_nothing_notices(session, tmp_path, unprotected_elf, name):
+    rom = tmp_path / "rom"
+    rom.write_bytes(build_rom(unprotected_elf, machine=MACHINE, command_line=f"crash={name}"))
+    with session.boot(unprotected_elf, rom, MACHINE, tmp_path, tick_budget=TICK_BUDGET) as target:
+        target.breakpoint("panic_stop")
+        target.breakpoint("run_monitor()")
+        assert target.resume().symbol == "run_monitor()"
+        assert b"crash test: nothing noticed it" in target.serial()
 
 
 def test_a_panic_within_a_panic_ends_and_keeps_the_first_report(crash):
