@@ -259,9 +259,7 @@ def directory_text(tables: TableSet, changed: set[int]) -> list[Line]:
         _fold(lines, empty)
         empty = 0
         line: Line = [(f"  {row << 27:08x}  ", "dim")]
-        for cell in part:
-            mark, style = CELL_KINDS[cell.kind]
-            line.append((mark, f"{style} reverse" if cell.index in changed else style))
+        line += _join((CELL_KINDS[cell.kind][0], CELL_KINDS[cell.kind][1] + (" reverse" if cell.index in changed else "")) for cell in part)
         lines.append(line)
     _fold(lines, empty)
     used = [kind for kind in CELL_KINDS if any(cell.kind == kind for cell in cells)]
@@ -272,9 +270,9 @@ def directory_text(tables: TableSet, changed: set[int]) -> list[Line]:
     return lines
 
 
-def _fold(lines: list[Line], rows: int) -> None:
+def _fold(lines: list[Line], rows: int, what: str = "where nothing is present") -> None:
     if rows:
-        lines.append([(f"            ({rows} empty line{'s' if rows > 1 else ''})", "bright_black")])
+        lines.append([(f"            ({rows} line{'s' if rows > 1 else ''} {what})", "bright_black")])
 
 
 def _legend(entries: Iterable[tuple[str, str, str]]) -> Line:
@@ -309,13 +307,19 @@ def frame_text(snapshot: Snapshot, width: int = 64) -> list[Line]:
         step *= 2
     lines: list[Line] = [[(f"physical memory: a character is {size_words(step * PAGE)}, a line {size_words(step * PAGE * width)}", "bold")]]
     marks = frame_strip(snapshot, step)
-    previous = None
+    previous, holes = None, 0
     for start in range(0, len(marks), width):
         kinds = marks[start:start + width]
+        if set(kinds) == {"hole"}:
+            holes += 1
+            continue
+        _fold(lines, holes, "without memory")
+        holes = 0
         zone = next(name for name, begin, end in ZONES if begin <= start * step < end)
         label = f"{zone if zone != previous else '':7}"
         previous = zone
         lines.append([(f"  {start * step * PAGE:08x} {label}", "dim"), *_join((FRAME_KINDS[kind]) for kind in kinds)])
+    _fold(lines, holes, "without memory")
     used = [kind for kind in FRAME_KINDS if kind in marks]
     lines.append(_legend([(FRAME_KINDS[kind][0], KIND_WORDS[kind], FRAME_KINDS[kind][1]) for kind in used]))
     for zone, counts in snapshot.zone_counts():

@@ -162,7 +162,7 @@ def test_text_has_directory_ranges_frames_and_changes(pair):
     text = plain(draw_text(pair[1], pair[0]))
     assert "  00000000  kK.............................." in text
     assert "  40000000  *..............................." in text
-    assert "(7 empty lines)" in text
+    assert "(7 lines where nothing is present)" in text
     assert "40000000-40001fff  8 KiB    00300000-00301fff  writable user" in text
     assert "1 large pages" in text and "since start:" in text and "\x1b" not in text
     again = plain(draw_text(replace(pair[1], name="again"), pair[1]))
@@ -237,6 +237,13 @@ def test_no_style_of_the_page_touches_the_drawings(pair):
     drawn = {name for names in re.findall(r'<(?:rect|circle|path|text|svg)\b[^>]*class="([^"]+)"', text) for name in names.split()}
     rules = set(re.findall(r"(?:^|[},])\s*\.([\w-]+)", style, re.MULTILINE))
     assert drawn & rules == set() and {"directory", "free"} <= drawn
+
+
+def test_lines_without_memory_are_folded(pair):
+    sparse = replace(pair[0], uses=((256, 2), (256 * 62, 0), (256, 3)))
+    text = plain(draw_text(sparse))
+    assert "(14 lines without memory)" in text
+    assert max(map(len, text.splitlines())) < 160
 
 
 def test_what_did_not_change_is_not_drawn_again(pair):
