@@ -335,8 +335,8 @@ class BochsDebugger:
         panics = [line.partition(">>PANIC<<")[2].strip() for line in lines if ">>PANIC<<" in line]
         if panics:
             return f"; Bochs says: {panics[-1]}"
-        errors = [line for line in self._errors.decode("ascii", "replace").splitlines() if line and "connected to" not in line]
-        return f"; Bochs says: {errors[-1]}" if errors else ""
+        errors = [line for line in lines if line and not line[:11].isdigit() and "connected to screen" not in line]
+        return f"; its last words: {errors[-1]}" if errors else ""
 
     # --- running -----------------------------------------------------------------------------------------------------------
 
@@ -351,37 +351,37 @@ class BochsDebugger:
         *,
         step: bool = False,
         wall_seconds: float = 0.0,
-        wake: int = -1,
-        on_wake: "Callable[[], bool] | None" = None,
+        wake: "dict[int, Callable[[], bool]] | None" = None,
     ) -> Stop:
         """Runs until something stops the machine (one instruction if `step`).
 
-        While it runs, `on_wake` is called whenever the descriptor `wake` can be read; it returns True to interrupt the machine.
+        `wake` holds descriptors and what to call when they can be read; a True from there interrupts the machine.
         0 wall seconds mean no limit; past the limit the machine is stopped with kind "timeout".
         """
         if self._shut_down:
             return self._stop("triple_fault", detail=self._shut_down)
         if self.budget and self.ticks >= self.budget:
             return self._stop("budget")
-        if wake >= 0:
-            self._poll.register(wake, select.POLLIN)
+        wake = wake or {}
+        for descriptor in wake:
+            self._poll.register(descriptor, select.POLLIN)
         try:
-            return self._run("s" if step else "c", wall_seconds, on_wake)
+            return self._run("s" if step else "c", wall_seconds, wake)
         except EmulatorDied as death:
             return Stop("dead", self.ticks, self.eip, detail=str(death))
         finally:
-            if wake >= 0:
-                self._poll.unregister(wake)
+            for descriptor in wake:
+                self._poll.unregister(descriptor)
 
-    def _run(self, verb: str, wall_seconds: float, on_wake: "Callable[[], bool] | None") -> Stop:
+    def _run(self, verb: str, wall_seconds: float, wake: "dict[int, Callable[[], bool]]") -> Stop:
         deadline = time.monotonic() + wall_seconds if wall_seconds else float("inf")
         while True:
-            reason, text = self._run_once(verb, deadline, on_wake)
+            reason, text = self._run_once(verb, deadline, wake)
             stop = self._explain(text, reason, verb)
             if stop:
                 return stop
 
-    def _run_once(self, verb: str, deadline: float, on_wake: "Callable[[], bool] | None") -> "tuple[str, str]":
+    def _run_once(self, verb: str, deadline: float, wake: "dict[int, Callable[[], bool]]") -> "tuple[str, str]":
         """One `c` or `s`: why SIGINT was sent ("" if it was not), and what the debugger printed."""
         self._send(verb)
         started = time.monotonic()
@@ -390,8 +390,7 @@ class BochsDebugger:
             text = self._take_answer()
             if text is not None:
                 return reason, text
-            others = self._read_some(_LOG_INTERVAL)
-            if others and on_wake and on_wake():
+            if any([wake[descriptor]() for descriptor in self._read_some(_LOG_INTERVAL)]):
                 reason = "interrupted"
             now = time.monotonic()
             if not reason and now > deadline:

@@ -112,20 +112,23 @@ class GdbSession:
         """
         if self.target is not None:
             self.target.close()
+        (directory / "complaint").unlink(missing_ok=True)
         if self._process is None:
             self._start()
         arguments = ["--memory", str(machine.megabytes), "--directory", str(directory), "--ips", str(ips)]
         for name, path in (("--rom", rom), ("--disk", disk)):
             if path is not None:
+                if not path.is_file():
+                    raise EmulatorError(f"there is no file {path} to boot from")
                 arguments += [name, str(path)]
         if tick_budget:
             arguments += ["--budget", str(tick_budget)]
-        arguments += ["--wall", str(wall_seconds)]
+        arguments += ["--wall", str(wall_seconds), "--owner", str(os.getpid())]
         bridge = shlex.join([str(_FOLDER / "bridge"), *arguments])
         try:
             status = self.request(_REQUEST_SECONDS, do="boot", elf=str(elf), bridge=bridge)
         except ProbeError as error:
-            raise EmulatorError(f"the machine does not start: {error}{self._complaints()}") from None
+            raise EmulatorError(f"the machine does not start: {_complaint(directory) or error}") from None
         self.target = Target(self, elf, directory, wall_seconds, status)
         return self.target
 
@@ -209,8 +212,9 @@ class GdbSession:
 
     def _complaints(self) -> str:
         """The last line that GDB or the bridge printed."""
-        self._errors.seek(0)
-        lines = self._errors.read()[-4000:].decode("utf-8", "replace").strip().splitlines()
+        descriptor = self._errors.fileno()  # no seek: GDB writes at the same file position
+        data = os.pread(descriptor, 4000, max(0, os.fstat(descriptor).st_size - 4000))
+        lines = data.decode("utf-8", "replace").strip().splitlines()
         lines = [line for line in lines if line.startswith("bridge: ")] or lines
         return f" ({lines[-1].removeprefix('bridge: ')})" if lines else ""
 
@@ -245,6 +249,9 @@ class Target:
         if self._session.target is not self:
             return
         self._session.target = None
+        if self.last_stop.kind == "dead":
+            self._session.close()  # GDB 13 fails at its next connection when a program vanished while it stepped over a breakpoint
+            return
         try:
             self._ask("close")
         except (EmulatorError, ProbeError):
@@ -402,6 +409,14 @@ class Target:
 
     def _ask(self, what: str, seconds: float = _REQUEST_SECONDS, **arguments: Any) -> Any:
         return self._session.request(seconds, do=what, **arguments)
+
+
+def _complaint(directory: Path) -> str:
+    """What a bridge left behind that could not start."""
+    try:
+        return (directory / "complaint").read_text().strip()
+    except OSError:
+        return ""
 
 
 @dataclass(frozen=True)

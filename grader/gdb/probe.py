@@ -165,7 +165,7 @@ def serve(requests, replies):
             reply = {"value": getattr(probe, request.pop("do"))(**request)}
         except KeyboardInterrupt:
             reply = {"error": "interrupted"}
-        except (gdb.error, RuntimeError) as error:
+        except Exception as error:  # whatever it is, the client must hear of it
             reply = {"error": str(error)}
         replies.write(json.dumps(reply) + "\n")
         replies.flush()

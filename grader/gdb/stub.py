@@ -43,10 +43,13 @@ _RESUMING = ("c", "cont", "continue", "s", "step", "stepi", "n", "next", "p", "q
 class Stub:
     """Serves one GDB until it goes, kills the machine or detaches from it."""
 
-    def __init__(self, debugger: BochsDebugger, connection: Connection, wall_seconds: float = 0.0) -> None:
+    def __init__(self, debugger: BochsDebugger, connection: Connection, wall_seconds: float = 0.0, owner: int = -1) -> None:
         self._debugger = debugger
         self._connection = connection
         self._wall_seconds = wall_seconds
+        self._wake = {connection.source: connection.interrupted}
+        if owner >= 0:  # a pidfd: it can be read when that process has ended
+            self._wake[owner] = _owner_ended
         self._stop = Stop("step", 0, debugger.eip, detail="switched on")
         self._registers: "dict[str, int] | None" = None
         self._physical = False
@@ -270,8 +273,7 @@ class Stub:
             stop = self._debugger.resume(
                 step=step,
                 wall_seconds=self._wall_seconds,
-                wake=self._connection.source,
-                on_wake=self._connection.interrupted,
+                wake=self._wake,
             )
             if not self._pass_over(stop, step):
                 return stop
@@ -442,9 +444,13 @@ def _numbers(words: "list[str]") -> "list[int]":
     return [int(word, 0) & 0xFFFFFFFF for word in words]
 
 
-def run(debugger: BochsDebugger, connection: Connection, wall_seconds: float) -> None:
-    """Serves GDB; returns when it has gone or the machine has ended."""
+def _owner_ended() -> bool:
+    raise ConnectionClosed
+
+
+def run(debugger: BochsDebugger, connection: Connection, wall_seconds: float, owner: int = -1) -> None:
+    """Serves GDB; returns when it has gone, the machine has ended, or the owner has."""
     try:
-        Stub(debugger, connection, wall_seconds).serve()
+        Stub(debugger, connection, wall_seconds, owner).serve()
     except ConnectionClosed:
         pass
