@@ -52,10 +52,10 @@ void set_owned(FrameNumber frame) { owned[frame.value() / 32] |= 1u << (frame.va
 void clear_owned(FrameNumber frame) { owned[frame.value() / 32] &= ~(1u << (frame.value() % 32)); }
 
 /// Books a frame that the piece handed out; whatever is wrong with it is the outcome's trouble.
-void claim(FrameNumber frame, Zone zone, Outcome& outcome) {
-    if (frame.value() >= mm::frame_table::frame_count()) return outcome.fail(Trouble::NoSuchFrame, frame);
+void claim(FrameNumber frame, Zone zone, size_t frame_count, Outcome& outcome) {
+    if (frame.value() >= frame_count) return outcome.fail(Trouble::NoSuchFrame, frame);
     if (is_owned(frame)) return outcome.fail(Trouble::HandedOutTwice, frame);
-    if (mm::zone_of(frame) > zone) return outcome.fail(Trouble::ZoneTooHigh, frame);
+    if (frame >= mm::zone_frames(zone).end) return outcome.fail(Trouble::ZoneTooHigh, frame);
     set_owned(frame);
     ++outcome.done;
 }
@@ -108,6 +108,7 @@ constexpr size_t kBatch = 64;
 /// Allocates up to `count` frames until the piece returns an error or something is wrong.
 Outcome take_frames(Call& call, uint32_t count, Zone zone) {
     Outcome outcome;
+    const size_t frame_count = mm::frame_table::frame_count();
     while (outcome.done < count && outcome.error == Error::None && !outcome.failed()) {
         FrameNumber batch[kBatch];
         size_t got = 0;
@@ -120,7 +121,7 @@ Outcome take_frames(Call& call, uint32_t count, Zone zone) {
             batch[got++] = frame.value();
         }
         call.leave_piece();
-        for (size_t i = 0; i < got && !outcome.failed(); ++i) claim(batch[i], zone, outcome);
+        for (size_t i = 0; i < got && !outcome.failed(); ++i) claim(batch[i], zone, frame_count, outcome);
     }
     return outcome;
 }
@@ -150,6 +151,7 @@ public:
     /// Whether there was one more frame that the guest holds.
     bool next_owned(FrameNumber& frame) {
         for (; visited_ < size_; ++visited_) {
+            if (step_ == 1 && at_ % 32 == 0) skip_empty_words();
             frame = FrameNumber(at_);
             at_ = (at_ + step_) & (size_ - 1);
             if (is_owned(frame)) return ++visited_, true;
@@ -158,6 +160,11 @@ public:
     }
 
 private:
+    /// Large machines have long stretches without a frame of the guest.
+    void skip_empty_words() {
+        while (at_ + 32 < size_ && owned[at_ / 32] == 0) at_ += 32, visited_ += 32;
+    }
+
     uint32_t size_ = 1;
     uint32_t step_ = 1;
     uint32_t at_ = 0;
@@ -254,45 +261,50 @@ private:
     uint32_t state_;
 };
 
-/// Some frame that the guest holds: the next one from a random place on.
-bool pick_owned(Random& random, FrameNumber& frame) {
-    const uint32_t frames = static_cast<uint32_t>(mm::frame_table::frame_count());
-    const uint32_t start = random.below(frames);
-    for (uint32_t i = 0; i < frames; ++i) {
-        frame = FrameNumber((start + i) % frames);
-        if (is_owned(frame)) return true;
-    }
-    return false;
-}
+constexpr size_t kMaxChurn = 1024;
+
+/// The frames that one churn holds. Protected as all the guest's state.
+HARNESS_DATA uint32_t churned[kMaxChurn];
+HARNESS_DATA size_t churned_count;
 
 void churn_allocate(Call& call, Zone zone, uint32_t seed, Outcome& outcome) {
     call.enter_piece();
     const auto frame = mm::frame_allocator::allocate(Order(0), zone, Contents::Unspecified);
     call.leave_piece();
     if (frame.is_error()) return; // the host counts what is left
-    claim(frame.value(), zone, outcome);
-    if (!outcome.failed()) mm::fill_frame(frame.value(), mark_of(frame.value(), seed));
+    claim(frame.value(), zone, mm::frame_table::frame_count(), outcome);
+    if (outcome.failed()) return;
+    mm::fill_frame(frame.value(), mark_of(frame.value(), seed));
+    churned[churned_count++] = frame.value().value();
 }
 
-void churn_free(Call& call, FrameNumber frame, uint32_t seed, Outcome& outcome) {
+void churn_free(Call& call, size_t i, uint32_t seed, Outcome& outcome) {
+    const FrameNumber frame(churned[i]);
     if (compare(frame, mark_of(frame, seed), 0).words > 0) return outcome.fail(Trouble::Overwritten, frame);
     call.enter_piece();
     outcome.error = mm::frame_allocator::free(frame, Order(0)).error();
     call.leave_piece();
     if (outcome.error != Error::None) return outcome.fail(Trouble::ReleaseRefused, frame);
     clear_owned(frame);
+    churned[i] = churned[--churned_count];
     ++outcome.done;
 }
 
-/// frames.churn SEED COUNT -> done, trouble, its frame, error: allocates and frees at random, from all zones
+/// frames.churn SEED COUNT -> done, trouble, its frame, error: allocates and frees at random, from all zones. What is still
+/// held in the end is looked at once more, and stays with the guest.
 void churn(Call& call) {
     const uint32_t seed = call.number(0);
+    const uint32_t count = std::min<uint32_t>(call.number(1), kMaxChurn);
     Random random(seed);
     Outcome outcome;
-    for (uint32_t i = 0; i < call.number(1) && !outcome.failed(); ++i) {
-        FrameNumber frame;
-        if (random.below(100) < 45 && pick_owned(random, frame)) churn_free(call, frame, seed, outcome);
+    churned_count = 0;
+    for (uint32_t i = 0; i < count && !outcome.failed(); ++i) {
+        if (churned_count > 0 && random.below(100) < 45) churn_free(call, random.below(churned_count), seed, outcome);
         else churn_allocate(call, Zone(random.below(mm::kZoneCount)), seed, outcome);
+    }
+    for (size_t i = 0; i < churned_count && !outcome.failed(); ++i) {
+        const FrameNumber frame(churned[i]);
+        if (compare(frame, mark_of(frame, seed), 0).words > 0) outcome.fail(Trouble::Overwritten, frame);
     }
     outcome.reply(call);
 }

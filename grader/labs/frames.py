@@ -9,7 +9,7 @@ from typing import Any
 
 from emulator.machine import Machine, MemoryEntry
 from judge.scenario import Checkpoint, Failure, Op, Scenario, expect
-from oracle.frames import PAGE_SHIFT, PAGE_SIZE, FrameSet, Zone, usable_frames
+from oracle.frames import FRAME_END, PAGE_SHIFT, PAGE_SIZE, FrameSet, Zone, usable_frames
 
 ERRORS = ("None", "OutOfMemory", "Unsupported", "InvalidArgument", "Misaligned", "OutOfRange", "NotAllocated", "NotMapped", "Busy")
 
@@ -19,8 +19,9 @@ RANGES_PER_LINE = 6
 ENTRIES_PER_LINE = 3
 FRAME_INFO = 16  # sizeof(FrameInfo); the byte at 4 is FrameInfo::use
 ALLOCATED = 3  # FrameUse::Allocated
+IDENTITY_END = 256 << 20
 BIOS_FRAMES = FrameSet([(0x9F, 0x100)])
-KERNEL_FRAMES_AT_MOST = 96  # page tables and stacks that the kernel takes for itself while it boots
+KERNEL_FRAMES_AT_MOST = 24  # page tables and stack that the kernel takes for itself while it boots
 
 TROUBLES = {
     1: "allocate() handed out frame {frame:#x}, which the caller had been given before and still holds",
@@ -86,11 +87,11 @@ class Look:
         self._scenario = scenario
         self._sample = sample
         self.memory: Memory | None = None
-        self.checkpoint: Checkpoint = scenario.checkpoint(name, self._read)
+        self.checkpoint: Checkpoint = scenario.checkpoint(name.replace(" ", "-"), self._read)
 
     def _read(self, target: Any) -> None:
         """The probe: runs while the machine stands still."""
-        frame_count = _word(target, "mm::frame_table::(anonymous namespace)::entries")
+        frame_count = min(_word(target, "mm::frame_table::(anonymous namespace)::entries"), FRAME_END)
         held = FrameSet.from_bitmap(target.physical(target.symbol("frames_guest::owned"), -(-frame_count // 32) * 4))
         samples = {frame: target.physical(frame << PAGE_SHIFT, PAGE_SIZE) for frame in self._sample(held)}
         self.memory = Memory(_reserved(target), _kernels_frames(target, frame_count), held, samples)
@@ -157,7 +158,10 @@ def _kernels_frames(target: Any, frame_count: int) -> FrameSet:
     """Frames whose entry in the frame table says Allocated. The table is large, so it is only read when there are any."""
     if _word(target, "mm::frames::(anonymous namespace)::frames_in_use") == 0:
         return FrameSet()
-    table = target.physical(_word(target, "mm::frame_table::(anonymous namespace)::table"), frame_count * FRAME_INFO)
+    table_address = _word(target, "mm::frame_table::(anonymous namespace)::table")
+    expect(table_address + frame_count * FRAME_INFO <= IDENTITY_END, "the frame table is where the kernel made it",
+           f"its address is now {table_address:#x}: something has written to the kernel's memory")
+    table = target.physical(table_address, frame_count * FRAME_INFO)
     uses = table[4::FRAME_INFO]
     return FrameSet.of_frames(frame for frame, use in enumerate(uses) if use == ALLOCATED)
 

@@ -42,8 +42,8 @@ class Zone(IntEnum):
 
 
 def zone_of(frame: int) -> Zone:
-    """The zone that a frame lies in."""
-    return next(zone for zone in Zone if frame in zone.frames)
+    """The zone that a frame lies in; a number that is no frame counts as High."""
+    return next((zone for zone in Zone if frame in zone.frames), Zone.HIGH)
 
 
 class FrameSet:
@@ -190,4 +190,4 @@ class AllocatorModel:
         self.taken.add(frame)
 
     def give_back(self, frame: int) -> None:
-        self.taken.remove(frame)
+        self.taken.discard(frame)

@@ -36,14 +36,14 @@ constinit ZoneList zones[kZoneCount];
 
 ZoneList& zone_list(Zone zone) { return zones[static_cast<uint32_t>(zone)]; }
 
-State state(FrameNumber frame) { return State{frame_table::info(frame).allocator_tag}; }
-void set_state(FrameNumber frame, State state) { frame_table::info(frame).allocator_tag = static_cast<uint8_t>(state); }
+State state(const FrameInfo& info) { return State{info.allocator_tag}; }
+void set_state(FrameInfo& info, State state) { info.allocator_tag = static_cast<uint8_t>(state); }
 
 /// Puts a frame in front of its zone's list.
-void push(FrameNumber frame) {
+void push(FrameNumber frame, FrameInfo& info) {
     ZoneList& list = zone_list(zone_of(frame));
-    set_state(frame, State::Free);
-    frame_table::info(frame).link[0] = list.head.value();
+    set_state(info, State::Free);
+    info.link[0] = list.head.value();
     list.head = frame;
     ++list.count;
 }
@@ -51,9 +51,10 @@ void push(FrameNumber frame) {
 /// Takes the first frame of a list that is not empty.
 FrameNumber pop(ZoneList& list) {
     const FrameNumber frame = list.head;
-    list.head = FrameNumber(frame_table::info(frame).link[0]);
+    FrameInfo& info = frame_table::info(frame);
+    set_state(info, State::InUse);
+    list.head = FrameNumber(info.link[0]);
     --list.count;
-    set_state(frame, State::InUse);
     return frame;
 }
 
@@ -68,13 +69,14 @@ FrameNumber clamp_to_table(FrameNumber frame) {
 Result<void> initialize(std::span<const FrameRange> usable, std::span<const FrameRange> reserved) {
     for (const FrameRange& range : reserved) {
         const FrameNumber end = clamp_to_table(range.end);
-        for (FrameNumber frame = range.begin; frame < end; ++frame) set_state(frame, State::Reserved);
+        for (FrameNumber frame = range.begin; frame < end; ++frame) set_state(frame_table::info(frame), State::Reserved);
     }
     // Downwards, so that the lists begin with the lowest frames: easy on the eye in a dump.
     for (size_t i = usable.size(); i > 0; --i) {
-        const FrameRange& range = usable[i - 1];
-        for (uint32_t frame = range.end.value(); frame > range.begin.value(); --frame) {
-            if (state(FrameNumber(frame - 1)) != State::Reserved) push(FrameNumber(frame - 1));
+        for (FrameNumber frame = usable[i - 1].end; frame > usable[i - 1].begin;) {
+            frame = FrameNumber(frame.value() - 1);
+            FrameInfo& info = frame_table::info(frame);
+            if (state(info) != State::Reserved) push(frame, info);
         }
     }
     return {};
@@ -94,9 +96,11 @@ Result<FrameNumber> allocate(Order order, Zone zone, Contents contents) {
 
 Result<void> free(FrameNumber first, Order order) {
     if (order != Order(0)) return Error::Unsupported;
-    if (first.value() >= frame_table::frame_count() || state(first) != State::InUse) return Error::NotAllocated;
+    if (first.value() >= frame_table::frame_count()) return Error::NotAllocated;
+    FrameInfo& info = frame_table::info(first);
+    if (state(info) != State::InUse) return Error::NotAllocated;
     if constexpr (CONFIG_MEMORY_DEBUGGING) fill_frame(first, kFreedFramePoison);
-    push(first);
+    push(first, info);
     return {};
 }
 
