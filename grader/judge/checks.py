@@ -165,6 +165,8 @@ def check_preprocessed(file: SourceFile, text: str, copy: Path, lab: Lab) -> lis
         except Evasion as evasion:
             found.append(Refusal(file.shown, number, evasion.what, evasion.cure))
             continue
+        if any(token.kind == "directive" and token.text == "pragma" for token in stream):
+            found.append(Refusal(file.shown, number, *_NO_PRAGMA))
         found += _words(file.shown, stream)
     return list(dict.fromkeys(found))
 

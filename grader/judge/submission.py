@@ -119,10 +119,10 @@ def read_source(path: Path, lab: Lab) -> str:
         if path.is_symlink():
             raise refuse("this is a symbolic link", "hand in the file itself") from None
         raise refuse(f"cannot be read: {error.strerror}", "make it readable for the grader") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise refuse("this is no plain file", "hand in a file of source text")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise refuse("this is no plain file", "hand in a file of source text")
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise refuse(f"larger than {MAX_BYTES >> 10} KiB", "hand in source text; the reference has some 10 KiB")
