@@ -174,9 +174,11 @@ class BochsDebugger:
         """Waits until the machine is switched on and stopped before its first instruction."""
         if not self.process:
             self.launch()
-        if not self._read_to_prompt(time.monotonic() + _START_SECONDS):
+        answer = self._read_to_prompt(time.monotonic() + _START_SECONDS)
+        if answer is None:
             self.close()
             raise EmulatorError(f"Bochs shows no prompt within {_START_SECONDS:.0f} s")
+        self._note_position(answer)
 
     def _prepare_directory(self) -> None:
         links = {"rom": self.rom, "disk": self.disk, "serial": self.serial}
@@ -315,6 +317,10 @@ class BochsDebugger:
 
     def _died(self) -> None:
         """Raises EmulatorDied with all that is known of the end."""
+        try:
+            self._take_error_text()
+        except (OSError, KeyError):  # nothing is left there
+            pass
         status = self._reap() if self.process else 0
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
