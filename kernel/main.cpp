@@ -92,6 +92,7 @@ extern "C" void kernel_main(uint32_t magic, uint32_t information) {
     i386::set_double_fault_directory(mm::kernel_directory().frame.address());
     mm::kernel_map::activate();
     mm::shared_range::initialize();
+    mm::report::explain_faults();
     name_fault_range(VirtAddr(mm::kBootStackGuard), VirtAddr(mm::kBootStackBegin), "kernel stack overflow");
     start_frame_allocator();
     Cpu::run_on_stack(VirtAddr(mm::kBootStackEnd), finish_boot);

@@ -99,7 +99,7 @@ def test_a_line_that_is_too_long_is_cut(console):
 def test_a_page_is_mapped_written_seen_in_its_frame_and_unmapped(console):
     before = free_frames(console)
     frame, address = re.search(r"frame (0x[0-9a-f]+) at (0x[0-9a-f]+)", console.run("frame alloc")).groups()
-    assert "a 4 KiB page" in console.run(f"map 0x10000000 {frame} rw")
+    assert "writable, user, frame at" in console.run(f"map 0x10000000 {frame} rw")
     console.run("write 0x10000123 0xcafe")
     assert console.run(f"read {int(address, 16) + 0x123:#x}").endswith(": 0x0000cafe\n")
     assert re.match(rf"0x10000123 -> 0x{int(address, 16) + 0x123:08x}  page of 4 KiB, writable, user", console.run("translate 0x10000123"))

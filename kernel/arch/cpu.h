@@ -11,7 +11,7 @@
 
 /// What the kernel asks of a processor. All functions are static: there is one CPU.
 template <typename T>
-concept Architecture = requires(PhysAddr directory, VirtAddr address, void (*entry)()) {
+concept Architecture = requires(PhysAddr directory, VirtAddr address, void (*entry)(), uint32_t& word) {
     // Paging.
     { T::enable_paging(directory) } -> std::same_as<void>;       // first time, with every protection that is configured
     { T::load_page_directory(directory) } -> std::same_as<void>; // forgets all translations that are not global
@@ -19,6 +19,7 @@ concept Architecture = requires(PhysAddr directory, VirtAddr address, void (*ent
     { T::fault_address() } -> std::same_as<VirtAddr>; // of the last page fault
     { T::has_large_pages() } -> std::same_as<bool>;
     { T::has_global_pages() } -> std::same_as<bool>;
+    { T::try_read(address, word) } -> std::same_as<bool>;         // false, and no fault, where nothing is mapped
     // Translations that the CPU remembers.
     { T::invalidate_page(address) } -> std::same_as<void>;
     { T::flush_including_global() } -> std::same_as<void>;

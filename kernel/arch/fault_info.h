@@ -28,3 +28,7 @@ void set_page_fault_handler(PageFaultHandler handler);
 /// Gives addresses in [begin, end) a name in panics: a fault there is reported as `what` ("kernel stack overflow") in place of
 /// the general words. `what` must live for ever. Up to 16 ranges; on overlap the latest one counts.
 void name_fault_range(VirtAddr begin, VirtAddr end, const char* what);
+
+/// Prints what the page tables of `directory` say about `address`. The floor above knows page tables; panics ask it through here.
+using PageWalkPrinter = void (*)(PhysAddr directory, VirtAddr address);
+void set_page_walk_printer(PageWalkPrinter printer);

@@ -1,4 +1,4 @@
-#include "arch/i386/probe.h"
+#include "arch/cpu.h"
 #include "lib/format.h"
 #include "mm/paging/page_table.h"
 #include "mm/physical/frames.h"
@@ -88,7 +88,7 @@ Result<void> free_frame(const Words& words) {
 Result<void> read_memory(const Words& words) {
     const VirtAddr address(TRY(words.number(0)));
     uint32_t word;
-    if (!i386::try_read(address, word)) return Error::NotMapped;
+    if (!Cpu::try_read(address, word)) return Error::NotMapped;
     print("{x8}: {x8}\n", address, word);
     return {};
 }

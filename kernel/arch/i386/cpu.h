@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "arch/i386/probe.h"
 #include "config.h"
 #include "lib/address.h"
 
@@ -73,6 +74,8 @@ struct Cpu {
         asm volatile("mov %%cr2, %0" : "=r"(value));
         return VirtAddr(value);
     }
+
+    static bool try_read(VirtAddr address, uint32_t& word) { return i386::try_read(address, word); }
 
     static void invalidate_page(VirtAddr address) { asm volatile("invlpg (%0)" : : "r"(address.value()) : "memory"); }
 

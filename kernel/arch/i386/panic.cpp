@@ -1,9 +1,9 @@
 #include "lib/panic.h"
 
 #include "arch/cpu.h"
+#include "arch/fault_info.h"
 #include "arch/i386/backtrace.h"
 #include "arch/i386/exceptions.h"
-#include "arch/i386/page_walk.h"
 #include "arch/i386/panic_report.h"
 #include "arch/i386/probe.h"
 #include "lib/format.h"
@@ -15,6 +15,8 @@ extern "C" [[gnu::noinline, noreturn]] void panic_stop() { Cpu::halt_forever(); 
 
 namespace i386 {
 namespace {
+
+PageWalkPrinter page_walk_printer = nullptr;
 
 int panics = 0; ///< Begun so far. More than one means that reporting a panic failed.
 
@@ -72,7 +74,7 @@ bool is_about_page(const PanicReport& report) {
     print_registers(report);
     print("backtrace, innermost first\n");
     print_backtrace(where(report));
-    if (is_about_page(report)) print_page_walk(PhysAddr(report.cr3), VirtAddr(report.cr2));
+    if (is_about_page(report) && page_walk_printer) page_walk_printer(PhysAddr(report.cr3), VirtAddr(report.cr2));
     print("*** the kernel has stopped\n");
     panic_stop();
 }
@@ -141,3 +143,5 @@ extern "C" [[noreturn]] void panic_called(const i386::PanicCall* call) {
     report.magic = i386::PanicReport::kMagic;
     i386::print_and_stop(report);
 }
+
+void set_page_walk_printer(PageWalkPrinter printer) { i386::page_walk_printer = printer; }

@@ -61,13 +61,6 @@ void add_table(Runs& runs, uint64_t begin, Pde pde) {
     }
 }
 
-void print_entry(const char* level, uint32_t index, uint32_t word, const char* leads_to) {
-    const auto bit = [word](uint32_t mask, const char* name) { return word & mask ? name : "-"; };
-    using namespace entry_bits;
-    print("  {} {4} = {x8}  {} {} {} {} {} {}  {}\n", level, index, word, bit(kPresent, "present"), bit(kWritable, "write"),
-          bit(kUser, "user"), bit(kAccessed, "accessed"), bit(kDirty, "dirty"), bit(kGlobal, "global"), leads_to);
-}
-
 } // namespace
 
 void page_tables(PageDirectory directory) {
@@ -82,16 +75,6 @@ void page_tables(PageDirectory directory) {
             runs.add({begin, begin + kLargePageSize, pde.frame().address().value(), PageSize::Large, pde.rights()});
     }
     runs.finish();
-}
-
-void walk(PageDirectory directory, VirtAddr address) {
-    print("walk for {x8} in the page directory at {x8}\n", address, directory.frame.address());
-    const Pde pde = frame_memory(directory.frame).as<Pde>()[address.directory_index()];
-    print_entry("PDE", address.directory_index(), pde.word(),
-                pde.is_large_page() ? "a 4 MiB page" : pde.is_table() ? "a page table" : "nothing");
-    if (!pde.is_table()) return;
-    const Pte pte = frame_memory(pde.frame()).as<Pte>()[address.table_index()];
-    print_entry("PTE", address.table_index(), pte.word(), pte.is_present() ? "a 4 KiB page" : "nothing");
 }
 
 } // namespace mm::report

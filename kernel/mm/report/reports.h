@@ -19,7 +19,10 @@ void frames();
 /// The pages of a directory as runs of equal size and rights: virtual range, physical range, rights.
 void page_tables(PageDirectory directory);
 
-/// The two entries that the CPU reads for one address, decoded.
+/// The two entries that the CPU reads for one address, decoded. Trusts nothing: works on broken tables too.
 void walk(PageDirectory directory, VirtAddr address);
+
+/// Has panics about a page show the walk.
+void explain_faults();
 
 } // namespace mm::report
