@@ -268,7 +268,7 @@ def _symbols(file: SourceFile, elf: ELFFile, code: _Code, lab: Lab) -> Iterator[
         if symbol["st_shndx"] == "SHN_UNDEF":
             if not _may_use(symbol.name, name, lab):
                 yield _foreign(file, line, symbol.name, name)
-        elif symbol["st_info"]["bind"] == "STB_WEAK" and symbol.name.startswith("_Z"):
+        elif symbol["st_info"]["bind"] in ("STB_WEAK", "STB_LOOS") and symbol.name.startswith("_Z"):
             continue  # an inline function or template of a header: the kernel's own copy wins
         elif not name.startswith(lab.defines):
             yield Refusal(file.shown, line, f"{name} is visible to the whole kernel but is no part of the contract",
