@@ -263,10 +263,9 @@ def legend(kinds: Iterable[str]) -> list[tuple[str, str]]:
     return result
 
 
-def draw_svg(snapshot: Snapshot) -> str:
-    """The page directory of one snapshot as a file of its own, style included."""
-    drawing = draw_directory(snapshot.tables)
-    return drawing.replace(">", f"><style>{STYLE}</style>", 1)
+def draw_svg(tables: TableSet) -> str:
+    """A page directory as a file of its own, style included."""
+    return draw_directory(tables).replace(">", f"><style>{STYLE}</style>", 1)
 
 
 PAGE_LEGEND = ("kernel-ro", "kernel-rw", "user-ro", "user-rw", "large", "global", "no-pages", "recursive", "empty", "changed")

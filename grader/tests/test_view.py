@@ -184,7 +184,7 @@ def test_sizes_for_people(count, words):
 
 def test_drawings_are_well_formed(pair):
     drawings = [svg.draw_directory(pair[1].tables, {256}), svg.draw_table(pair[1].tables, 256), svg.draw_frames(pair[1], pair[0]),
-                svg.draw_svg(pair[1])]
+                svg.draw_svg(pair[1].tables)]
     for drawing in drawings:
         ElementTree.fromstring(drawing)
     assert 'class="changed"' in drawings[0] and "PDE 256" in drawings[0]
