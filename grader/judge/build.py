@@ -179,7 +179,8 @@ def link(objects: Sequence[Path], pad: int, out: Path) -> Path:
 
 
 def _link_once(objects: Sequence[Path], pad: int, elf: Path) -> None:
-    command = [LINKER, "-m", "elf_i386", "-T", str(paths.LINK_SCRIPT), f"--defsym=image_pad={pad}",
+    # --defsym must stand before the script: what comes later is defined too late for it.
+    command = [LINKER, "-m", "elf_i386", f"--defsym=image_pad={pad}", "-T", str(paths.LINK_SCRIPT),
                str(paths.grading_folder() / "kernel.o"), *map(str, objects), _libgcc(), "-o", str(elf)]
     done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, errors="replace")
     if done.returncode:
