@@ -27,7 +27,7 @@ def debug_command(
     """
     bridge = [str(_FOLDER / "bridge"), "--memory", str(machine.megabytes), "--directory", str(directory)]
     bridge += [word for name, path in (("--rom", rom), ("--disk", disk)) if path is not None for word in (name, str(path))]
-    command = ["/usr/bin/gdb", "-nh", "-q", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off"]
+    command = ["/usr/bin/gdb", "-q", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off"]
     command += ["-x", str(_FOLDER / "debug.py"), str(elf), "-ex", f"target remote | exec {shlex.join(bridge)}"]
     if stop_at:
         command += ["-ex", f"tbreak {stop_at}", "-ex", "continue"]

@@ -363,6 +363,16 @@ def test_the_same_rom_stops_at_the_same_ticks_two_at_a_time(guest: Path, tmp_pat
     assert 0 < results[0][0] < results[0][1] <= results[0][2]
 
 
+def test_looking_inside_does_not_change_the_course(boot: Boot) -> None:
+    """A long run is interrupted three times a second for a look at the processor; it must end in the same state."""
+    ends = []
+    for _ in range(2):
+        target = boot("loop", budget=60_000_000)
+        assert target.resume().kind == "budget"
+        ends.append((target.registers(), target.word(target.symbol("counter"))))
+    assert ends[0] == ends[1]
+
+
 @pytest.mark.parametrize("megabytes", [8, 1024])
 def test_sizes_of_memory(boot: Boot, megabytes: int) -> None:
     target = boot("calls", machine=Machine(megabytes))
