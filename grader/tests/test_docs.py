@@ -96,3 +96,21 @@ def test_the_pages_hold_commands_at_all():
 def test_the_filter_runs_as_doxygen_runs_it():
     result = subprocess.run([ROOT / "docs/book.py", "docs/index.md"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.startswith("# Faultline {#mainpage}") and result.stderr == ""
+
+
+@pytest.mark.parametrize("comment, complaint", [
+    ("/// Adds.\n/// @param first  a number\n/// @return the sum", ""),
+    ("/// Adds.\n/// @param frist  a number", "frist"),
+    ("/// Adds, see [the book](@ref nowhere).", "nowhere"),
+])
+def test_a_comment_that_does_not_fit_its_function_fails_the_book(tmp_path, comment, complaint):
+    header = tmp_path / "add.h"
+    header.write_text(f"/// @file\n/// Sums.\n\n{comment}\nint add(int first);\n")
+    settings = (ROOT / "docs/Doxyfile").read_text() + f"""
+        INPUT = {header}
+        FILTER_PATTERNS =
+        OUTPUT_DIRECTORY = {tmp_path}
+        HAVE_DOT = NO
+        """
+    result = subprocess.run(["doxygen", "-"], input=settings, cwd=ROOT, capture_output=True, text=True)
+    assert (result.returncode == 0) == (complaint == "") and complaint in result.stderr
