@@ -13,7 +13,7 @@ from judge.scenario import Op, expect, fail
 from oracle.frames import (ADDRESS_END, FRAME_END, FREE_FRAME_HEADER, FREED_FRAME_POISON, PAGE_SIZE, WRAP, AllocatorModel, FrameSet, Zone,
                            zone_of)
 
-from labs.frames import FramesScenario, zone_counts
+from labs.frames import Bulk, FramesScenario, Look, zone_counts
 
 USABLE, RESERVED, ACPI, NON_VOLATILE, BAD = 1, 2, 3, 4, 5
 NOT_USABLE = (RESERVED, ACPI, NON_VOLATILE, BAD, 0, 7, 0x80000001)  # known kinds and unknown ones
@@ -181,30 +181,31 @@ def test_reserved(frames: FramesScenario) -> None:
         stolen = look.held & place
         expect(not stolen, f"no frame of {name} is ever handed out", f"allocate() returned {len(stolen)} of them: {stolen}",
                "initialize() gets these as `reserved`, in any order; they may overlap each other and reach outside `usable`.", operation=taken.op.number)
-    frames.expect_all_taken(look.held, look.all_frames, "after exhaustion")
+    expect(taken.done > 0, "frames that nobody has reserved are handed out", f"none was: Error::{taken.error}")
 
 
 def test_exhaustion(frames: FramesScenario) -> None:
     """Without a free frame allocate() returns OutOfMemory, as often as it is asked, and nothing is lost: the frames that are freed then come again."""
     everything = frames.exhaust()
     look = frames.look("exhausted")
-    refused = [frames.allocate(zone) for zone in ("high", "normal", "dma")]
-    counts = frames.free_counts()
+    before = frames.free_counts()
+    refusals = [frames.allocate(zone) for zone in ("high", "normal", "dma")]
+    after = frames.free_counts()
     freed = frames.give_back(3)
     again = [frames.allocate() for _ in range(3)]
-    refused += [frames.allocate(contents="zeroed")]
+    refusals += [frames.allocate(contents="zeroed")]
     full_again = frames.look("exhausted again")
     frames.boot()
     expect(everything.error == "OutOfMemory", "with no frame left, allocate() returns Error::OutOfMemory",
            f"Error::{everything.error} after {everything.done} frames", operation=everything.op.number)
     frames.expect_all_taken(look.held, look.all_frames, "when allocate() said OutOfMemory")
-    frames.expect_counts(counts, [0, 0, 0], "after exhaustion")
+    frames.expect_counts(after, [op.value for op in before], "after more refusals, as before them")
     expect(freed.done == 3, "three frames can be given back", f"{freed.done}")
     for op in again:
         expect(op.ok, "a frame that was freed after exhaustion can be allocated", op.says, operation=op.number)
-    for op in refused:
+    for op in refusals:
         expect(op.error == "OutOfMemory", "with no frame left, allocate() returns Error::OutOfMemory", f"{op}: {op.says}", operation=op.number)
-    frames.expect_all_taken(full_again.held, look.all_frames, "when everything was allocated again")
+    frames.expect_all_taken(full_again.held, look.held, "when everything was allocated again")
 
 
 def test_reuse(frames: FramesScenario) -> None:
@@ -213,19 +214,16 @@ def test_reuse(frames: FramesScenario) -> None:
     rounds = []
     for order in frames.random.sample(("ascending", "descending", "scattered"), 3):
         taken = frames.exhaust()
+        look = frames.look(f"all taken, then freed {order}")
         returned = frames.give_back(order=order)
-        rounds.append((order, taken, returned, frames.free_counts()))
-    frames.exhaust()
-    look = frames.look("exhausted")
+        rounds.append((order, taken, look, returned, frames.free_counts()))
     frames.boot()
-    expected = zone_counts(look.all_frames)
-    frames.expect_counts(before, expected, "after the boot")
-    for order, taken, returned, counts in rounds:
-        expect(taken.done == sum(expected), f"all {sum(expected)} frames can be allocated in every round", f"{taken.done}, then {taken.error}",
-               operation=taken.op.number)
+    first = rounds[0][2].held
+    expect(first, "there are frames to allocate", "none was handed out")
+    for order, taken, look, returned, counts in rounds:
+        frames.expect_all_taken(look.held, first, "when everything was allocated again")
         expect(returned.done == taken.done, "all of them can be freed", f"{returned.done} of {taken.done}", operation=returned.op.number)
-        frames.expect_counts(counts, expected, f"after all were freed ({order})")
-    frames.expect_all_taken(look.held, look.all_frames, "in the last round")
+        frames.expect_counts(counts, [op.value for op in before], f"after all were freed ({order}), as at the start")
 
 
 def test_counts(frames: FramesScenario) -> None:
@@ -307,24 +305,26 @@ def test_double_free(frames: FramesScenario) -> None:
     """A frame that is free already cannot be freed: NotAllocated, and nothing has changed."""
     a, b, c = frames.allocate(), frames.allocate(), frames.allocate()
     frames.free(a)
+    before = frames.free_counts()
     at_once = frames.free(a, note="again, at once")
+    after = frames.free_counts()
     frames.free(b), frames.free(c)
     later = [frames.free(a, note="again, after others"), frames.free(b, note="again"), frames.free(c, note="again")]
-    counts = frames.free_counts()
     taken = frames.exhaust(note="after the refused frees")
+    full = frames.look("exhausted")
     back = frames.free(a, note="it is in use again: this is right")
     once_more = frames.free(a, note="and this is not")
     last = frames.allocate()
-    look = frames.look("end")
     frames.boot()
     for op in (at_once, *later, once_more):
         refused(op, "a frame that is free cannot be freed again", "Which state is the frame in? Know it, do not guess it from the list's head.")
+    frames.expect_counts(after, [op.value for op in before], "after a refused free(), as before it")
+    expect(taken.done >= 3, "frames can still be allocated, each once", f"{taken.done}, then Error::{taken.error}", operation=taken.op.number)
+    for op in (a, b, c):
+        expect(op.value in full.held, f"frame {op.value:#x}, which was freed, is allocated again before memory is exhausted", "it never came",
+               "A refused free() must leave list and counts as they are.", operation=taken.op.number)
     expect(back.ok, "a frame that was allocated again can be freed again", back.says, operation=back.number)
-    frames.expect_counts(counts, zone_counts(look.all_frames), "after three frames were allocated and freed, with refused frees between")
-    expect(taken.done == len(look.all_frames), f"all {len(look.all_frames)} frames can still be allocated, each once", f"{taken.done}",
-           operation=taken.op.number)
-    expect(last.ok, "the freed frame can be allocated", last.says, operation=last.number)
-    frames.expect_all_taken(look.held, look.all_frames, "after refused frees")
+    expect(last.ok and last.value == a.value, f"the only free frame, {a.value:#x}, can be allocated", last.says, operation=last.number)
 
 
 def test_foreign_free(frames: FramesScenario) -> None:
@@ -344,17 +344,18 @@ def test_foreign_free(frames: FramesScenario) -> None:
         "a frame that was never handed out": mine + 1,
     }
     # The neighbour of the only frame in use is free, reserved or a hole: nobody was given it.
+    before = frames.free_counts()
     ops = {name: frames.free(frame, note=name) for name, frame in strangers.items()}
-    counts = frames.free_counts()
+    after = frames.free_counts()
     taken = frames.exhaust()
     look = frames.look("end")
     frames.boot()
     for name, op in ops.items():
         refused(op, f"{name} cannot be freed", "Look before you change: beyond frame_count() there is no entry in the frame table.")
-    expected = zone_counts(look.all_frames - FrameSet.of_frames([mine.value]))
-    frames.expect_counts(counts, expected, "with one frame in use, after refused frees")
-    expect(taken.done == sum(expected), f"{sum(expected)} frames can be allocated after the refused frees", f"{taken.done}", operation=taken.op.number)
-    frames.expect_all_taken(look.held, look.all_frames, "after refused frees")
+    frames.expect_counts(after, [op.value for op in before], "after refused frees, as before them")
+    expect(taken.done > 0, "frames can be allocated after the refused frees", f"Error::{taken.error}", operation=taken.op.number)
+    stolen = look.held - look.all_frames
+    expect(not stolen, "a refused free() does not make a frame free", f"allocate() returned {stolen}", operation=taken.op.number)
 
 
 def refused(op: Op, why: str, hint: str) -> None:
@@ -368,6 +369,7 @@ def test_orders(frames: FramesScenario) -> None:
     rng = frames.random
     orders = [1, rng.randrange(2, 10), 10, rng.randrange(21, 32), 32 + rng.randrange(1000)]
     one = frames.allocate()
+    before = frames.free_counts()
     runs = [(order, frames.allocate(order=order)) for order in orders]
     look = frames.look("runs")
     frees = [(op, order, frames.free(one, order=order, note="allocated with order 0")) for order, op in runs if order > 20]
@@ -391,7 +393,7 @@ def test_orders(frames: FramesScenario) -> None:
             expect(returned.ok, "the run can be freed", returned.says, operation=returned.number)
     for _, order, op in frees:
         expect(op.error == "Unsupported", f"free() answers order {order} with Error::Unsupported", f"{op}: {op.says}", operation=op.number)
-    frames.expect_counts(after, zone_counts(available - FrameSet.of_frames([one.value])), "with one frame in use")
+    frames.expect_counts(after, [op.value for op in before], "after refused calls, as before them")
 
 
 # Zones
@@ -424,28 +426,39 @@ def test_zones(frames: FramesScenario) -> None:
 def test_fallback(frames: FramesScenario) -> None:
     """When the zone has no free frame, the next lower one serves; a higher one never does."""
     frames.machine = three_zones(frames.random)
-    start = frames.look("start")
-    high_gone = frames.take(200, "high", note="more than High has: Normal helps out")
-    counts = frames.free_counts()
-    normal_gone = frames.take(1000, "normal", note="more than Normal has: DMA helps out")
-    counts_later = frames.free_counts()
+    high_taken = frames.take(200, "high", note="more than High has")
+    after_high = frames.look("200 frames for High")
+    normal_taken = frames.take(1000, "normal", note="more than Normal has left")
+    after_normal = frames.look("1000 frames for Normal")
     frames.give_back(40, note="somewhere")
-    look = frames.look("some were freed")
+    some_free = frames.look("some were freed")
     dma_gone = frames.exhaust("dma")
-    end = frames.look("DMA exhausted")
-    counts_end = frames.free_counts()
+    after_dma = frames.look("DMA exhausted")
+    frames.exhaust("high", note="to see what there is")
+    everything = frames.look("all exhausted")
     frames.boot()
-    dma, normal, high = zone_counts(start.all_frames)
-    expect(high_gone.done == 200, "200 frames for who can use High", f"{high_gone.done}, then {high_gone.error}", operation=high_gone.op.number)
-    frames.expect_counts(counts, [dma, normal - (200 - high), 0], f"after 200 frames for High, which has {high}: the rest comes from Normal, none from DMA")
-    expect(normal_gone.done == 1000, "1000 frames for who can use Normal", f"{normal_gone.done}, then {normal_gone.error}", operation=normal_gone.op.number)
-    left = normal - (200 - high)
-    frames.expect_counts(counts_later, [dma - (1000 - left), 0, 0], f"after 1000 more frames for Normal, which had {left} left")
+    expect(high_taken.done == 200, "200 frames for a caller that can use High, Normal and DMA", f"{high_taken.done}, then Error::{high_taken.error}",
+           operation=high_taken.op.number)
+    expect_held(after_high, everything, [0, None, "all"], high_taken, "after 200 frames for High")
+    expect(normal_taken.done == 1000, "1000 frames for a caller that can use Normal and DMA", f"{normal_taken.done}, then Error::{normal_taken.error}",
+           operation=normal_taken.op.number)
+    expect_held(after_normal, everything, [None, "all", "all"], normal_taken, "after 1000 more frames for Normal")
     expect(dma_gone.error == "OutOfMemory", "DMA requests end with Error::OutOfMemory, although higher zones have free frames",
            f"Error::{dma_gone.error}", operation=dma_gone.op.number)
-    above = look.all_frames - look.held - Zone.DMA.frames
-    frames.expect_counts(counts_end, [0, *zone_counts(above)[1:]], "after DMA was exhausted: higher zones are untouched")
-    frames.expect_all_taken(end.held, look.all_frames - above, "after DMA was exhausted")
+    above = zone_counts(some_free.held)[1:]
+    expect_held(after_dma, everything, ["all", *above], dma_gone, "after DMA was exhausted by DMA requests")
+
+
+def expect_held(look: Look, everything: Look, wanted: list[int | str | None], op: Bulk, when: str) -> None:
+    """How many frames of each zone are in use: a number, all that there are, or some (None)."""
+    for zone, held, there, want in zip(Zone, zone_counts(look.held), zone_counts(everything.held), wanted):
+        if want == "all":
+            expect(held == there, f"{when}, all {there} frames of {zone.title} are in use before a lower zone is touched", f"{held} are",
+                   "Go down to the next zone only when this one has no free frame.", operation=op.op.number)
+        elif want is None:
+            expect(held > 0, f"{when}, {zone.title} has helped out", "none of its frames is in use", operation=op.op.number)
+        else:
+            expect(held == want, f"{when}, {want} frames of {zone.title} are in use", f"{held} are", operation=op.op.number)
 
 
 # Size, time, and the long run
@@ -469,7 +482,7 @@ def test_sizes(frames: FramesScenario) -> None:
         expected = zone_counts(look.all_frames)
         size = f"on a machine of {machine.machine.megabytes} MiB"
         machine.expect_counts(counts, expected, f"after the boot {size}")
-        machine.expect_counts(after, expected, f"after random work {size}")
+        machine.expect_counts(after, [op.value for op in counts], f"after random work {size}, as before it")
 
 
 SLACK_FACTOR, SLACK_TICKS = 3, 300  # a temporary mapping of High memory and a few more levels of a tree are no fault
@@ -515,12 +528,12 @@ def test_churn(frames: FramesScenario) -> None:
     """Hundreds of allocations and frees at random: no frame in two hands, none changed behind its owner's back, no free() refused."""
     frames.machine = three_zones(frames.random)
     rounds = [frames.churn(frames.random.randrange(250, 350)) for _ in range(2)]
-    look = frames.look("in the middle")
-    counts = frames.free_counts()
+    look = frames.look("in the end")
     frames.boot()
     for work in rounds:
         expect(work.done > 0, "the frames that were allocated can be freed", "none was")
-    frames.expect_counts(counts, zone_counts(look.all_frames - look.held), "after random work")
+    strange = look.held - look.all_frames
+    expect(not strange, "only free frames of memory are handed out", f"{strange} were")
 
 
 def test_recount(frames: FramesScenario) -> None:
