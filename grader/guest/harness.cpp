@@ -24,6 +24,14 @@ namespace {
 
 HARNESS_DATA uint32_t results[kMaxOperations + 1]; ///< First value of each operation's result, for `$N`.
 HARNESS_DATA uint32_t current_operation;
+HARNESS_DATA char line[kMaxLine];                  ///< Of the script, split into words in place.
+HARNESS_DATA const char* words[kMaxArguments + 1];
+
+// The clock of the operation. On protected pages like the rest, so that no piece can turn it back.
+HARNESS_DATA uint64_t entered_at;      ///< When the last enter_piece() began.
+HARNESS_DATA uint64_t piece_ticks;     ///< Spent in the piece so far.
+HARNESS_DATA uint64_t clock_overhead;  ///< What a pair of enter_piece() and leave_piece() measures when nothing lies between.
+HARNESS_DATA bool was_entered;
 
 void protect(mm::Access access) { mm::kernel_map::set_image_access(VirtAddr(image::harness_begin()), VirtAddr(image::harness_end()), access); }
 
@@ -50,8 +58,8 @@ const Verb* find_verb(const char* name) {
     return nullptr;
 }
 
-/// Splits a line at its spaces, in place.
-size_t split(char* line, const char** words) {
+/// Splits the line at its spaces, in place; returns the number of words.
+size_t split() {
     size_t count = 0;
     for (char* at = line; *at;) {
         while (*at == ' ') *at++ = 0;
@@ -63,13 +71,14 @@ size_t split(char* line, const char** words) {
     return count;
 }
 
-void perform(char* line) {
-    const char* words[kMaxArguments + 1] = {};
-    const size_t count = split(line, words);
+void perform() {
+    const size_t count = split();
     if (count == 0) return bad_script("an empty line", "");
     const Verb* verb = find_verb(words[0]);
     if (!verb) bad_script("no such operation", words[0]);
-    Call call(current_operation, words + 1, count - 1);
+    piece_ticks = 0;
+    was_entered = false;
+    Call call(words + 1, count - 1);
     harness_operation(current_operation);
     verb->perform(call);
     if (!call.has_replied()) call.reply({});
@@ -83,7 +92,7 @@ const BootModule& script_module() {
 }
 
 /// Copies the next line of the script and returns where the one after it begins.
-const char* next_line(const char* at, const char* end, char* line) {
+const char* next_line(const char* at, const char* end) {
     size_t length = 0;
     for (; at < end && *at != '\n'; ++at) {
         if (length + 1 == kMaxLine) bad_script("a line is too long", "");
@@ -93,15 +102,23 @@ const char* next_line(const char* at, const char* end, char* line) {
     return at < end ? at + 1 : end;
 }
 
+/// The CPU counts instructions, and these are always the same ones: the overhead is exact.
+void measure_clock_overhead() {
+    Call nothing(words, 0);
+    nothing.enter_piece();
+    nothing.leave_piece();
+    clock_overhead = piece_ticks;
+}
+
 void run() {
     const BootModule& script = script_module();
     const char* at = reinterpret_cast<const char*>(script.begin.value());
     const char* const end = at + script.length;
-    char line[kMaxLine];
+    measure_clock_overhead();
     while (at < end) {
-        at = next_line(at, end, line);
+        at = next_line(at, end);
         if (++current_operation > kMaxOperations) bad_script("too many operations", "");
-        perform(line);
+        perform();
     }
     harness_finished();
     Cpu::halt_forever();
@@ -146,33 +163,34 @@ mm::Zone Call::zone(size_t i) const {
 }
 
 void Call::enter_piece() {
-    entered_once_ = true;
+    was_entered = true;
+    entered_at = Cpu::ticks();
     protect(mm::Access::ReadOnly);
-    entered_ = Cpu::ticks();
 }
 
 void Call::leave_piece() {
-    ticks_ += Cpu::ticks() - entered_;
+    const uint64_t now = Cpu::ticks();
     protect(mm::Access::ReadWrite);
+    piece_ticks += now - entered_at - clock_overhead;
 }
 
 void Call::finish_record() {
-    if (entered_once_) print(" t={}", ticks_);
+    if (was_entered) print(" t={}", piece_ticks);
     print("\n");
     replied_ = true;
 }
 
 void Call::reply(std::initializer_list<uint32_t> values) {
-    results[operation_] = values.size() > 0 ? *values.begin() : 0;
-    print("={} ok", operation_);
+    results[current_operation] = values.size() > 0 ? *values.begin() : 0;
+    print("={} ok", current_operation);
     for (const uint32_t value : values) print(" {x}", value);
     finish_record();
 }
 
 void Call::reply(Error error, std::initializer_list<uint32_t> values) {
     if (error == Error::None) return reply(values);
-    results[operation_] = 0;
-    print("={} error {}", operation_, error);
+    results[current_operation] = 0;
+    print("={} error {}", current_operation, error);
     finish_record();
 }
 

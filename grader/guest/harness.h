@@ -33,7 +33,7 @@ inline constexpr size_t kMaxArguments = 24;
 /// One operation while it is being performed.
 class Call {
 public:
-    Call(uint32_t operation, const char* const* words, size_t count) : operation_(operation), words_(words), count_(count) {}
+    Call(const char* const* words, size_t count) : words_(words), count_(count) {}
     Call(const Call&) = delete;
     Call& operator=(const Call&) = delete;
 
@@ -46,13 +46,11 @@ public:
     /// Argument i as a zone: dma, normal, high, or its number.
     mm::Zone zone(size_t i) const;
 
-    /// Call directly before the piece's function: protects the guest's memory, then starts the tick counter.
+    /// Call directly before the piece's function: starts the clock and protects the guest's memory. What that costs is known
+    /// exactly and does not count.
     void enter_piece();
-    /// Call directly after it: stops the tick counter and opens the guest's memory. Several pairs in one operation add up.
+    /// Call directly after it: stops the clock and opens the guest's memory. Several pairs in one operation add up.
     void leave_piece();
-    /// Ticks spent in the piece so far.
-    uint64_t ticks() const { return ticks_; }
-
     /// Sends the record: a success with values, or an error. Once per operation; without it a plain `ok` is sent.
     void reply(std::initializer_list<uint32_t> values);
     void reply(Error error, std::initializer_list<uint32_t> values = {});
@@ -64,12 +62,8 @@ public:
 private:
     void finish_record();
 
-    uint32_t operation_;
     const char* const* words_;
     size_t count_;
-    uint64_t ticks_ = 0;
-    uint64_t entered_ = 0;
-    bool entered_once_ = false;
     bool replied_ = false;
 };
 
