@@ -51,6 +51,8 @@ _REACTION_SECONDS = 8.0  # to a SIGINT; after that Bochs is ended
 _START_SECONDS = 20.0
 _ANSWER_SECONDS = 20.0
 _LARGEST_LOG = 64 * 1024 * 1024
+_PAGE, _LARGE_PAGE = 4096, 4096 * 1024
+_DUMP_FROM = 512  # bytes; fewer are read faster as text
 _HALTED_WORDS = b"HLT instruction with IF=0"
 _INTERRUPT_FLAG = 0x200
 _SHUT_DOWN = 2
@@ -93,7 +95,7 @@ def configuration(megabytes: int, *, rom: bool, disk: bool, ips: int = INSTRUCTI
         "com1: enabled=1, mode=file, dev=serial",
         "display_library: term",
         "clock: sync=none, time0=946681200",
-        "plugin_ctrl: iodebug=0, unmapped=0, speaker=0, gameport=0, parallel=0, usb_uhci=0",  # iodebug and unmapped are side doors
+        "plugin_ctrl: iodebug=0, unmapped=0, speaker=0, gameport=0, parallel=0, usb_uhci=0",  # the first two are side doors
         "panic: action=fatal, cpu0=report",  # a triple fault is a panic of cpu0; reported, it leaves the processor shut down
         "error: action=ignore, cpu0=report",
         "info: action=ignore, cpu0=report",
@@ -190,7 +192,7 @@ class BochsDebugger:
     def _prepare_directory(self) -> None:
         links = {"rom": self.rom, "disk": self.disk, "serial": self.serial}
         os.makedirs(self.directory, exist_ok=True)
-        for name in ("rom", "disk", "disk.lock", "log", "serial"):
+        for name in ("rom", "disk", "disk.lock", "log", "serial", "dump"):
             path = os.path.join(self.directory, name)
             if links.get(name) != path and os.path.lexists(path):
                 os.unlink(path)
@@ -500,13 +502,20 @@ class BochsDebugger:
 
     def read_physical(self, address: int, length: int) -> bytes:
         """Bytes of physical memory; where there is none, Bochs gives 0xff."""
-        return self._examine("xp", address, length)
+        if length < _DUMP_FROM:
+            return self._examine("xp", address, length)
+        data = b""
+        for start, end, identical in self._identity_runs(address, address + length):
+            part = self._dump(start, end - start) if identical else b""
+            data += part + self._examine("xp", start + len(part), end - start - len(part))
+        return data
 
     def read_linear(self, address: int, length: int) -> bytes:
         """Bytes through the page tables, as many of them as are mapped without a gap from `address` on."""
-        result = b""
+        result = self._dump(address, min(length, 2**32 - address)) if length >= _DUMP_FROM else b""
+        address, length = (address + len(result)) & 0xFFFFFFFF, length - len(result)
         while length > 0:
-            count = min(length, 4096 - address % 4096)
+            count = min(length, _PAGE - address % _PAGE)
             data = self._examine("x", address, count)
             result += data
             if len(data) < count:
@@ -514,6 +523,33 @@ class BochsDebugger:
             address = (address + count) & 0xFFFFFFFF
             length -= count
         return result
+
+    def _dump(self, address: int, length: int) -> bytes:
+        """Linear memory by way of a file: thirty times as fast as text, but there is no such command for physical memory."""
+        self.command(f'writemem "dump" {address:#x} {length}')
+        try:
+            with open(os.path.join(self.directory, "dump"), "rb") as file:
+                return file.read()[:length]
+        except FileNotFoundError:  # on a full disk
+            return b""
+
+    def _identity_runs(self, start: int, end: int) -> "list[tuple[int, int, bool]]":
+        """Cuts a range into parts whose linear addresses are, or are not, mapped to the physical ones of the same value."""
+        runs: "list[tuple[int, int, bool]]" = []
+        while start < end:
+            pages = [start, *range(start - start % _PAGE + _PAGE, min(end, start + 16 * _PAGE), _PAGE)]
+            for page, text in zip(pages, _page_answers(self.command(";".join(f"page {page:#x}" for page in pages)))):
+                size = _PAGE if "PTE:" in text or "maps to" not in text else _LARGE_PAGE
+                stop = min(end, page - page % size + size)
+                identical = f"maps to physical page {page - page % _PAGE:#014x}" in text
+                if runs and runs[-1][2] == identical:
+                    runs[-1] = (runs[-1][0], stop, identical)
+                else:
+                    runs.append((page, stop, identical))
+                start = stop
+                if size == _LARGE_PAGE:
+                    break
+        return runs
 
     def _examine(self, verb: str, address: int, length: int) -> bytes:
         """`x` or `xp`, by words as far as they go."""
@@ -541,7 +577,17 @@ class BochsDebugger:
         marker = "maps to physical page "
         if marker not in text:
             return None
-        return int(text.partition(marker)[2].split()[0], 16) + address % 4096
+        return int(text.partition(marker)[2].split()[0], 16) + address % _PAGE
+
+
+def _page_answers(text: str) -> "list[str]":
+    """What several `page` commands print, apart; each ends with a line about the linear address."""
+    answers = [""]
+    for line in text.splitlines(keepends=True):
+        answers[-1] += line
+        if "for linear" in line or line.startswith("linear page"):
+            answers.append("")
+    return answers[:-1]
 
 
 def _parse_dump(text: str, size: int) -> bytes:

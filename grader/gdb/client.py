@@ -250,7 +250,7 @@ class Target:
             return
         self._session.target = None
         if self.last_stop.kind == "dead":
-            self._session.close()  # GDB 13 fails at its next connection when a program vanished while it stepped over a breakpoint
+            self._session.close()  # a program that vanished while GDB 13 stepped over a breakpoint leaves it unfit for the next
             return
         try:
             self._ask("close")
@@ -294,7 +294,8 @@ class Target:
             raise EmulatorError(f"the machine does not run: {error}{self._session._complaints()}") from None
         if status["kind"] == "timeout":
             self.close()
-            raise EmulatorError(f"the machine was stopped after {self._wall_seconds:g} s of wall clock, at tick {status['ticks']}")
+            tick = status["ticks"]
+            raise EmulatorError(f"the machine was stopped after {self._wall_seconds:g} s of wall clock, at tick {tick}")
         if status["kind"] == "dead":
             status["ticks"], status["eip"] = self.last_stop.ticks, self.last_stop.eip
         self.last_stop = self._stop(status)

@@ -101,7 +101,8 @@ class Walk(Command):
         if leaf & 1:
             both = entry & leaf
             allowed = "%s, %s" % ("writable" if both & 2 else "read-only", "user" if both & 4 else "supervisor")
-            print("            page at %#010x, %s by both levels: physical %#010x" % (leaf & ~0xFFF, allowed, (leaf & ~0xFFF) + (address & 0xFFF)))
+            frame, offset = leaf & ~0xFFF, address & 0xFFF
+            print("            page at %#010x, %s by both levels: physical %#010x" % (frame, allowed, frame + offset))
 
 
 class Pt(Command):

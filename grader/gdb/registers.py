@@ -7,8 +7,8 @@ _CONTROL = ("cr0", "cr2", "cr3", "cr4")
 
 _FLOAT_HEX = b"x" * (8 * 20 + len(_FLOAT_CONTROL) * 8)  # x: not available
 _NAMES = (*_GENERAL, *_SEGMENTS, *(f"st{i}" for i in range(8)), *_FLOAT_CONTROL, *_CONTROL)
-_IN_BOCHS = {"eax": "rax", "ecx": "rcx", "edx": "rdx", "ebx": "rbx", "esp": "rsp", "ebp": "rbp", "esi": "rsi", "edi": "rdi", "eip": "rip"}
-WRITABLE = tuple(_IN_BOCHS)
+WRITABLE = _GENERAL[:-1]  # by Bochs's debugger: all but the flags
+_IN_BOCHS = {name: "r" + name[1:] for name in WRITABLE}  # it prints them under their 64-bit names
 
 DEBUGGER_COMMAND = "r;creg;sreg"
 
@@ -73,6 +73,7 @@ def description() -> bytes:
 
 
 def _flags_type() -> str:
-    bits = {"CF": 0, "PF": 2, "AF": 4, "ZF": 6, "SF": 7, "TF": 8, "IF": 9, "DF": 10, "OF": 11, "NT": 14, "RF": 16, "VM": 17, "AC": 18}
+    bits = {"CF": 0, "PF": 2, "AF": 4, "ZF": 6, "SF": 7, "TF": 8, "IF": 9, "DF": 10, "OF": 11}
+    bits |= {"NT": 14, "RF": 16, "VM": 17, "AC": 18, "VIF": 19, "VIP": 20, "ID": 21}
     fields = "".join(f'<field name="{name}" start="{bit}" end="{bit}"/>' for name, bit in bits.items())
     return f'<flags id="i386_eflags" size="4">{fields}</flags>'

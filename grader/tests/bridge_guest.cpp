@@ -154,7 +154,8 @@ void do_loop() {
 void do_text() {
     for (int round = 0; round < 300; ++round) {
         for (uint32_t cell = 0; cell < 80 * 25; ++cell) {
-            *reinterpret_cast<volatile uint16_t*>(0xB8000 + 2 * cell) = static_cast<uint16_t>(0x0700 | ('A' + (cell + round) % 26));
+            uint32_t letter = 'A' + (cell + round) % 26;
+            *reinterpret_cast<volatile uint16_t*>(0xB8000 + 2 * cell) = static_cast<uint16_t>(0x0700 | letter);
         }
     }
     send("text written\n");

@@ -13,9 +13,9 @@ from emulator.rom import build_rom
 MACHINE = Machine(16)
 _SOURCE = Path(__file__).with_name("bridge_guest.cpp")
 _FLAGS = (
-    "-std=c++20 -ffreestanding -fno-exceptions -fno-rtti -fno-pic -fno-pie -no-pie -fno-stack-protector -nostdlib -static -m32 "
-    "-fno-asynchronous-unwind-tables -fno-omit-frame-pointer -mno-sse -mno-mmx -march=i686 --param=min-pagesize=0 -O1 -g -Wall -Wextra "
-    "-Werror -Wl,-Ttext-segment=0x100000,--build-id=none,-z,noexecstack"
+    "-std=c++20 -ffreestanding -fno-exceptions -fno-rtti -fno-pic -fno-pie -no-pie -fno-stack-protector -nostdlib -static "
+    "-fno-asynchronous-unwind-tables -fno-omit-frame-pointer -mno-sse -mno-mmx -m32 -march=i686 --param=min-pagesize=0 -O1 -g "
+    "-Wall -Wextra -Werror -Wl,-Ttext-segment=0x100000,--build-id=none,-z,noexecstack"
 ).split()
 
 

@@ -39,11 +39,10 @@ Boot = Callable[..., Target]
 def boot(guest: Path, session: GdbSession, tmp_path: Path) -> Iterator[Boot]:
     """boot("word"): a machine that will do what the word says, stopped at the guest's `ready`."""
 
-    def boot(word: str, *, budget: int = BUDGET, machine: Machine = MACHINE, wall_seconds: float = 20, stop: str = "ready") -> Target:
+    def boot(word: str, *, budget: int = BUDGET, machine: Machine = MACHINE, wall_seconds: float = 20) -> Target:
         target = session.boot(guest, make_rom(guest, word, machine), machine, tmp_path / "run", budget, wall_seconds)
-        if stop:
-            target.breakpoint(stop)
-            assert target.resume().symbol == stop
+        target.breakpoint("ready")
+        assert target.resume().symbol == "ready"
         return target
 
     yield boot
@@ -83,7 +82,8 @@ def test_physical_ranges_come_in_order_and_unaligned(boot: Boot) -> None:
     target = boot("calls")
     whole = target.physical(DIRECTORY, 4096)
     assert len(whole) == 4096 and whole[:8] == target.linear(DIRECTORY, 8)
-    assert target.physical_ranges([(DIRECTORY + 5, 7), (DIRECTORY, 3), (DIRECTORY + 1, 1)]) == [whole[5:12], whole[:3], whole[1:2]]
+    pieces = target.physical_ranges([(DIRECTORY + 5, 7), (DIRECTORY, 3), (DIRECTORY + 1, 1)])
+    assert pieces == [whole[5:12], whole[:3], whole[1:2]]
     image = target.physical(0x100000, 0x3003)
     assert image[:4] == b"\x7fELF" and len(image) == 0x3003
     assert image[0x123:0x2FF0] == b"".join(target.physical(0x100123 + at, 1000) for at in range(0, 0x2ECD, 1000))[:0x2ECD]
