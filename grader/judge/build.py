@@ -62,7 +62,7 @@ def prepare_kernel(verbose: bool = False) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(command, cwd=paths.ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
-        raise EmulatorTrouble(f"the kit's own kernel does not build:\n{_last_lines(done.stdout + done.stderr, 15)}")
+        raise EmulatorTrouble(f"the kit's own kernel does not build:\n{_last_lines(done.stderr or done.stdout, 15)}")
     if verbose and done.stdout:
         print(done.stdout, end="")
 

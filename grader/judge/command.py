@@ -266,7 +266,7 @@ def _view(options: argparse.Namespace) -> int:
     lab = find_lab(options.lab)
     test = lab.test(options.test) if options.test else None
     _check_writable([options.html])
-    result = grade([lab], _folder(options), _chosen_seed(options), jobs=1 if test else default_jobs(), only=test)
+    result = grade([lab], _folder(options), _chosen_seed(options), jobs=1 if test else default_jobs(), only=test, snapshots=True)
     [judged] = result.labs
     if result.run is None or not judged.records:
         print_result(make_console(), result)

@@ -26,6 +26,7 @@ from gdb.client import GdbSession
 from judge import paths
 from judge.build import Build
 from judge.crash import Crash
+from judge.image import KernelImage
 from judge.lab import Lab, Test
 from judge.labcode import scenario_class, test_function
 from judge.record import Record, write_json
@@ -80,6 +81,24 @@ class Boots:
             shutil.rmtree(directory, ignore_errors=True)
         return Run(scenario.operations, scenario.checkpoints, one.ticks, one.serial, self.build.image,
                    boot_layout(self.build.elf, **arguments), scenario.machine, directory)
+
+
+class Probe:
+    """The stopped machine as a test's probe sees it: gdb.client.Target, with the kernel's names looked up by the host (GDB
+    would read all debug information first, at every boot)."""
+
+    def __init__(self, target: Any, image: KernelImage) -> None:
+        self._target = target
+        self._image = image
+
+    def symbol(self, name: str) -> int:
+        try:
+            return self._image.symbol(name)
+        except KeyError:
+            return self._target.symbol(name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
 
 
 class OneBoot:
@@ -161,7 +180,7 @@ class OneBoot:
             checkpoint._tables = read_tables(self.target.physical, registers["cr3"], registers["cr4"],
                                              memory_end=self.scenario.machine.memory_bytes)
         if checkpoint._probe is not None:
-            checkpoint.probe = checkpoint._probe(self.target)
+            checkpoint.probe = checkpoint._probe(Probe(self.target, self.boots.build.image))
         if self.boots.snapshots is not None:
             self.keep(checkpoint)
 

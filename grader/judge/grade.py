@@ -82,7 +82,7 @@ Progress = Callable[[int, int, Record | None], None]
 
 
 def grade(labs: Sequence[Lab], submission: Path, seed: int, *, jobs: int, expression: str = "", only: Test | None = None,
-          verbose: bool = False, progress: Progress = lambda done, count, record: None) -> Result:
+          snapshots: bool = False, verbose: bool = False, progress: Progress = lambda done, count, record: None) -> Result:
     """Judges `submission` in all `labs`. Ctrl-C ends the run, but not what has been found."""
     began = time.monotonic()
     result = Result(seed, [LabResult(lab, seed, submission) for lab in labs])
@@ -92,7 +92,7 @@ def grade(labs: Sequence[Lab], submission: Path, seed: int, *, jobs: int, expres
         result.run = new_run()
         _build_all(result)
         if any(lab.build for lab in result.labs):
-            _run_tests(result, jobs, expression, only, progress)
+            _run_tests(result, jobs, expression, only, snapshots, progress)
     except KeyboardInterrupt:
         result.interrupted = True
     except EmulatorTrouble as trouble:
@@ -120,11 +120,11 @@ def _build_all(result: Result) -> None:
             lab.refused = str(error)
 
 
-def _run_tests(result: Result, jobs: int, expression: str, only: Test | None, progress: Progress) -> None:
+def _run_tests(result: Result, jobs: int, expression: str, only: Test | None, snapshots: bool, progress: Progress) -> None:
     """pytest in a process group of its own, so that nothing of it outlives this process."""
     assert result.run is not None
     builds = [lab.build for lab in result.labs if lab.build]
-    result.run.write(result.seed, builds)
+    result.run.write(result.seed, builds, snapshots)
     mark_latest(result.run)
     names = [f"labs/{build.lab.test_module}.py" + (f"::{only.function}" if only else "") for build in builds]
     count = sum(len(build.lab.tests) for build in builds)

@@ -4,7 +4,7 @@
         run.json                   seed, labs, where the kernels lie
         <lab>/kernel.elf ...       the build of one lab's submission
         <lab>/records/<test>.json  one record per finished test
-        <lab>/snapshots/<test>/    the checkpoints, for `faultline view`
+        <lab>/snapshots/<test>/    the checkpoints, of a run for `faultline view`
         <lab>/console/<test>.txt   what the machine printed
         pytest.log                 what pytest printed
 """
@@ -42,10 +42,10 @@ class RunFolder:
     def records(self, name: str) -> Path:
         return self.lab(name) / "records"
 
-    def write(self, seed: int, builds: list[Build]) -> None:
+    def write(self, seed: int, builds: list[Build], snapshots: bool) -> None:
         """What the test processes need to know."""
         labs = {build.lab.name: {"submission": str(build.submission.folder), "elf": str(build.elf)} for build in builds}
-        write_json(self.path / "run.json", {"seed": seed, "labs": labs})
+        write_json(self.path / "run.json", {"seed": seed, "snapshots": snapshots, "labs": labs})
 
     def read(self) -> dict[str, Any]:
         return json.loads((self.path / "run.json").read_text("ascii"))

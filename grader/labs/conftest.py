@@ -58,8 +58,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
     if build is None:
         pytest.skip("these tests judge a submission: run them through grader/faultline grade")
     test = lab.test(pyfuncitem.originalname)
-    folder = RunFolder(Path(os.environ[RUN_VARIABLE])).lab(lab.name)
-    record = pyfuncitem.funcargs["engine"].run_test(build, test, folder=folder, snapshots=True)
+    run = RunFolder(Path(os.environ[RUN_VARIABLE]))
+    folder = run.lab(lab.name)
+    record = pyfuncitem.funcargs["engine"].run_test(build, test, folder=folder, snapshots=run.read()["snapshots"])
     write_record(folder / "records", record)
     if record.status not in ("pass", "partial"):
         pytest.fail(f"{record.status}: expected {record.expected}; seen: {record.seen}", pytrace=False)

@@ -6,11 +6,11 @@ Without a terminal it is plain text; NO_COLOR is respected (rich does both).
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TextIO
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -40,11 +40,13 @@ class LiveProgress:
         self._task = self._bar.add_task("building", total=None)
 
     def __enter__(self) -> LiveProgress:
-        self._bar.start()
+        if not self._bar.disable:
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if not self._bar.disable:
+            self._bar.stop()
 
     def __call__(self, done: int, count: int, record: Record | None) -> None:
         text = f"{record.status:8} {record.id}" if record else None
@@ -55,6 +57,8 @@ def print_result(console: Console, result: Result, verbose: bool = False) -> Non
     """Everything, once the run has ended."""
     first_shown = False
     for lab in result.labs:
+        if result.trouble and not lab.records and not lab.refused:
+            continue
         _heading(console, lab)
         if lab.refused:
             _refused(console, lab)
@@ -65,7 +69,7 @@ def print_result(console: Console, result: Result, verbose: bool = False) -> Non
             _total(console, lab)
     if result.trouble:
         console.print(Text("The grader failed, not the submission:", style="bold yellow"))
-        console.print(Padding(Text(result.trouble), (0, 2)))
+        _indented(console, result.trouble)
     if result.interrupted:
         console.print(Text("Interrupted: what had finished is shown and kept.", style="bold yellow"))
     _footer(console, result)
@@ -78,8 +82,14 @@ def _heading(console: Console, lab: LabResult) -> None:
 
 def _refused(console: Console, lab: LabResult) -> None:
     console.print(Text("Not graded: the submission was refused or does not build.", style="bold red"))
-    console.print(Padding(Text(lab.refused), (0, 2)))
+    _indented(console, lab.refused)
     console.print(Text(f"{lab.lab.name}: 0 of {number(lab.max_points)} points", style="bold"))
+
+
+def _indented(console: Console, text: str) -> None:
+    """A program's own lines, as they are."""
+    for line in text.splitlines():
+        console.print(Text("  " + line), soft_wrap=True)
 
 
 def _table(console: Console, lab: LabResult) -> None:
@@ -113,9 +123,23 @@ def _failures(console: Console, records: Sequence[Record], verbose: bool, first_
     if folded:
         console.print()
         console.print(Text(f"{len(folded)} more (--verbose shows them in full):", style="bold"))
-        for record in folded:
-            console.print(Text(_shortened(f"  {record.id}: {record.seen}", max(console.width - 1, 60))))
+        _folded(console, folded)
     return True
+
+
+def _folded(console: Console, records: Sequence[Record]) -> None:
+    """A line per test; tests that failed for the very same reason share it."""
+    width = max(console.width - 1, 60)
+    by_cause: dict[str, list[str]] = {}
+    for record in records:
+        by_cause.setdefault(record.seen, []).append(record.id)
+    for cause, ids in by_cause.items():
+        if len(ids) == 1:
+            console.print(Text(_shortened(f"  {ids[0]}: {cause}", width)), soft_wrap=True)
+            continue
+        console.print(Text(_shortened(f"  {len(ids)} tests: {cause}", width)), soft_wrap=True)
+        for line in textwrap.wrap(", ".join(ids), width, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False):
+            console.print(Text(line), soft_wrap=True)
 
 
 def _shortened(text: str, width: int) -> str:
@@ -158,7 +182,7 @@ def _total(console: Console, lab: LabResult) -> None:
 
 
 def _footer(console: Console, result: Result) -> None:
-    if len(result.labs) > 1:
+    if len(result.labs) > 1 and any(lab.records or lab.refused for lab in result.labs):
         points, most = sum(lab.points for lab in result.labs), sum(lab.max_points for lab in result.labs)
         console.print(Text(f"all labs: {number(points)} of {number(most)} points", style="bold"))
     ran = sum(record.status != "skipped" for lab in result.labs for record in lab.records)
