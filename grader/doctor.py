@@ -295,12 +295,12 @@ def _print_table(findings: list[Finding]) -> bool:
         return False
     colours = {OK: "green", NOTE: "yellow"}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("", "", "found", "for"):
-        table.add_column(title)
+    for title, width in (("", 10), ("", 20), ("found", 18), ("needed for", None)):
+        table.add_column(title, no_wrap=True, overflow="ellipsis", min_width=width)
     for finding in findings:
         state = Text(finding.state, style=colours.get(finding.state, "bold red"))
         table.add_row(state, Text(finding.name), Text(finding.found), Text(finding.purpose, style="dim"))
-    Console(highlight=False).print(table)
+    Console(highlight=False).print(table)  # cut to the terminal's width: what matters is said in full below
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -132,7 +133,7 @@ def test_without_a_terminal_the_report_is_plain_text(fake_program: Callable[[str
     assert "\x1b" not in done.stdout and done.stderr == ""
     assert "ok         bochs: 2.7\n" in done.stdout
     assert "graphviz: broken." in done.stdout and "needed for: its diagrams" in done.stdout
-    assert done.stdout.endswith("1 of 28 things need attention.\n")
+    assert re.search(r"\n1 of \d+ things need attention\.\n\Z", done.stdout)
 
 
 def test_on_a_terminal_it_is_a_table() -> None:
