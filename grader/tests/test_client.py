@@ -337,6 +337,17 @@ def test_whatever_ends_the_grader_nothing_stays(guest: Path, tmp_path: Path, end
     assert wait_until_gone(str(tmp_path)) == []
 
 
+def test_odd_names_of_files_and_folders(guest: Path, session: GdbSession, tmp_path: Path) -> None:
+    folder = tmp_path / "it's a \"test\" of $HOME, x=1 #2"
+    folder.mkdir()
+    elf, rom = folder / "the kernel.elf", folder / "boot; rom"
+    elf.write_bytes(guest.read_bytes())
+    rom.write_bytes(make_rom(guest, "calls").read_bytes())
+    with session.boot(elf, rom, MACHINE, folder / "run", BUDGET) as target:
+        target.breakpoint("called")
+        assert target.line_of(target.resume().eip).startswith("called() at bridge_guest.cpp:")
+
+
 def test_a_missing_rom_is_refused_in_words(guest: Path, session: GdbSession, tmp_path: Path) -> None:
     with pytest.raises(EmulatorError, match="there is no file .*missing.rom"):
         session.boot(guest, tmp_path / "missing.rom", MACHINE, tmp_path / "run", 0)
