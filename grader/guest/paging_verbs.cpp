@@ -160,7 +160,8 @@ void write(harness::Call& call) {
     const VirtAddr at = address(call, 0);
     const uint32_t word = call.number(1);
     uint32_t old = 0;
-    if (!try_read(at, old) || !allows(active_directory(), at, Access::ReadWrite)) return call.reply(Error::NotMapped);
+    const PageDirectory tables = at.value() < kSharedBegin ? active_directory() : kernel_directory();
+    if (!try_read(at, old) || !allows(tables, at, Access::ReadWrite)) return call.reply(Error::NotMapped);
     *reinterpret_cast<volatile uint32_t*>(at.value()) = word;
     call.reply({});
 }

@@ -27,7 +27,8 @@ from judge.scenario import Op, Run, Scenario, expect, fail
 from judge.verdict import Failure
 from oracle.paging import (ADDRESS_SPACE, FULL_FLUSH_PAGES, LARGE_PAGE, PAGE, PIECE_SLOT, SHARED_BEGIN, USER_BEGIN, USER_END,
                            WRITE_USER, Page, PageTables, Request, Rights)
-from paging.tables import ACCESSED, PageRun, TableSet, compare, describe_entry, read_tables
+from paging.tables import (FRAME_MASK, PAGE_SIZE, PRESENT, USER, WRITABLE, PageRun, TableSet, compare, describe_entry,
+                           read_tables)
 
 # Memory that the machine has but the kernel may not allocate: the tests map it and know that nobody else uses it.
 POOL_BEGIN = 24 * MIB
@@ -37,7 +38,8 @@ POOL_FRAMES = (POOL_END - POOL_BEGIN) // PAGE
 
 KMAP_WINDOW = (0xF000_0000, 0xF040_0000)  # temporary mappings come and go here: mm/paging/layout.h
 FREED_POISON = 0xF4EEDF4E                 # kFreedFramePoison in mm/physical/frame_allocator.h
-ACCESS_NOTES = ACCESSED                   # what the CPU may have added to a copied directory entry
+# What a directory entry means: the CPU notes accesses in the rest (and writes, if a recursive slot makes it a page's entry).
+MEANING = FRAME_MASK | PRESENT | WRITABLE | USER | PAGE_SIZE
 
 FULL_FLUSHES = {"mm::tlb::flush()": "flush()", "mm::tlb::flush_including_global()": "flush_including_global()"}
 
@@ -110,6 +112,7 @@ class PagingScenario(Scenario):
         self._used_slots: set[int] = set()
         self._next_frame = POOL_FRAME + self.random.randrange(1, 200)
         self._large_frames_used = 0
+        self._looked_at: set[str] = set()  # directories that a state has compared
         self._frames_at_start = 0
         self._watches_frames = self._watches_tlb = False
         self._flush_counter: Any = None
@@ -163,7 +166,10 @@ class PagingScenario(Scenario):
     # -- the machine -------------------------------------------------------------------------------------------------
 
     def activate(self, directory: Directory) -> Op:
-        """Loads CR3."""
+        """Loads CR3. Looks at the directory first, if no state has: without the kernel's entries in it the machine would die,
+        and could not say of what."""
+        if directory.name not in self._looked_at:
+            self.state(f"before-loading-{directory.name}")
         op = self.op("paging.activate", directory.argument, note=str(directory))
         self._then(op, lambda op: setattr(self, "active", directory))
         return op
@@ -217,6 +223,7 @@ class PagingScenario(Scenario):
         """Stops the machine and looks at all of it: see the top of this file."""
         in_use = self.op("paging.in_use", note="frames in use")
         state = State(name)
+        self._looked_at |= set(self.alive)
         directories, touched = dict(self.alive), list(dict.fromkeys(self.touched)) if self._watches_tlb else []
         checkpoint = self.checkpoint(name, lambda target: self._look(target, state, directories, touched))
         self._then(checkpoint.op, lambda op: self._verify(op, state, in_use))
@@ -279,8 +286,8 @@ class PagingScenario(Scenario):
         """Runs the script, then compares every answer and every state with the model, in order."""
         try:
             run = super().boot()
-        except Failure as crash:
-            if crash.kind in ("not implemented", "forged record", "tampered kernel"):
+        except Exception as crash:
+            if isinstance(crash, Failure) and crash.kind in ("not implemented", "forged record", "tampered kernel"):
                 raise
             self._go_through()
             raise
@@ -449,7 +456,7 @@ class PagingScenario(Scenario):
         start = self.start.tables["kernel"]
         for slot in range(SHARED_BEGIN // LARGE_PAGE, 1024):
             own, want = tables.directory[slot], kernel.directory[slot]
-            if slot == PIECE_SLOT // LARGE_PAGE or own & ~ACCESS_NOTES == want & ~ACCESS_NOTES:
+            if slot == PIECE_SLOT // LARGE_PAGE or own & MEANING == want & MEANING:
                 continue
             born_with = start.directory[slot] & 1 or slot in self.slots_at_birth[name]
             if not own & 1 and not born_with:

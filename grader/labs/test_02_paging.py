@@ -192,9 +192,10 @@ def test_replace(paging: PagingScenario) -> None:
 def test_aliases(paging: PagingScenario) -> None:
     """One frame at two addresses, and in two directories: a write through one is seen through all, and removing one leaves
     the others."""
+    paging.watch_frames()
     a, b = paging.create(), paging.create()
     one, two = paging.user_address() + 9 * PAGE, paging.user_address() + 300 * PAGE
-    frame = paging.frames()
+    frame = paging.own_frame()
     for directory, page in ((a, one), (a, two), (b, one)):
         paging.map(directory, page, frame)
     paging.activate(a)
@@ -779,8 +780,14 @@ def _random_story(paging: PagingScenario, *, steps: int, large: bool) -> None:
             ask(Request(verb, name, page, count, random.randrange(POOL_FRAME, POOL_FRAME + POOL_FRAMES // 2 - count), False, rights))
         for _ in range(3):
             space = plan.shared if random.random() < 0.2 else plan.user[active.name]
-            if space:
-                paging.read(random.choice(sorted(space)) * PAGE + 4 * random.randrange(1024))
+            if not space:
+                continue
+            page = random.choice(sorted(space))
+            address = page * PAGE + 4 * random.randrange(1024)
+            if space[page].rights.writable and random.random() < 0.5:
+                paging.write(address, paging.word())
+            else:
+                paging.read(address)
         if step % 11 == 0:
             active = random.choice(directories)
             paging.activate(active)
