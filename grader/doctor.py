@@ -295,8 +295,8 @@ def _print_table(findings: list[Finding]) -> bool:
         return False
     colours = {OK: "green", NOTE: "yellow"}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title, width in (("", 10), ("", 20), ("found", 18), ("needed for", None)):
-        table.add_column(title, no_wrap=True, overflow="ellipsis", min_width=width)
+    for title, width in (("", 10), ("", 20), ("found", 17), ("needed for", None)):
+        table.add_column(title, no_wrap=True, overflow="ellipsis", width=width)
     for finding in findings:
         state = Text(finding.state, style=colours.get(finding.state, "bold red"))
         table.add_row(state, Text(finding.name), Text(finding.found), Text(finding.purpose, style="dim"))

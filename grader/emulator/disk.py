@@ -124,4 +124,5 @@ def _run(command: list[str], failure: str) -> None:
     except OSError as error:
         raise BootImageError(f"{failure}: {command[0]}: {error.strerror}") from error
     if done.returncode != 0:
-        raise BootImageError(f"{failure}: {(done.stderr or done.stdout).strip()}")
+        words = done.stderr.strip().splitlines()[-1:] or [done.stdout.strip()]
+        raise BootImageError(f"{failure}: {words[0]}")
