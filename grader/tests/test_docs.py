@@ -89,6 +89,12 @@ def test_commands_on_the_pages_name_targets_and_files_that_exist(page, command):
             assert (ROOT / name).exists(), f"{page}: {name} does not exist"
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.exists()], ids=lambda page: str(page.relative_to(ROOT)))
+def test_submissions_that_a_page_names_exist(page):
+    for name in re.findall(r"grader/corpus/\w+/[\w-]+", page.read_text("utf-8")):
+        assert (ROOT / name).is_dir(), name
+
+
 def test_the_pages_hold_commands_at_all():
     assert len(commands()) > 8
 
