@@ -294,13 +294,16 @@ def _print_table(findings: list[Finding]) -> bool:
     except ImportError:
         return False
     colours = {OK: "green", NOTE: "yellow"}
+    console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title, width in (("", 10), ("", 20), ("found", 17), ("needed for", None)):
+    for title, width in (("", 10), ("", 20), ("found", 17)):
         table.add_column(title, no_wrap=True, overflow="ellipsis", width=width)
+    table.add_column("needed for", no_wrap=True)
     for finding in findings:
-        state = Text(finding.state, style=colours.get(finding.state, "bold red"))
-        table.add_row(state, Text(finding.name), Text(finding.found), Text(finding.purpose, style="dim"))
-    Console(highlight=False).print(table)  # cut to the terminal's width: what matters is said in full below
+        purpose = Text(finding.purpose, style="dim")
+        purpose.truncate(max(10, console.width - 50), overflow="ellipsis")
+        table.add_row(Text(finding.state, style=colours.get(finding.state, "bold red")), Text(finding.name), Text(finding.found), purpose)
+    console.print(table)  # cut to the terminal's width: what matters is said in full below
     return True
 
 
