@@ -229,7 +229,7 @@ def examine_build_folder() -> Finding:
     except OSError as error:
         remedy = "make a copy of the checkout that belongs to you: git clone"
         return Finding(name, BROKEN, f"{BUILD}: {error.strerror}", purpose, remedy)
-    return Finding(name, OK, "can be written to", purpose)
+    return Finding(name, OK, "writable", purpose)
 
 
 def examine_leftovers() -> Finding:
