@@ -136,7 +136,7 @@ HARNESS_VERB("say", say);
 } // namespace
 
 void bad_script(const char* why, const char* what) {
-    print("={} bad {}: {}\n", current_operation, why, what);
+    print("\n={} bad {}: {}\n", current_operation, why, what);
     harness_finished();
     Cpu::halt_forever();
 }
@@ -174,6 +174,7 @@ void Call::leave_piece() {
     piece_ticks += now - entered_at - clock_overhead;
 }
 
+// A record begins with an end of line, so that text which the piece left on an open line cannot hide it.
 void Call::finish_record() {
     if (was_entered) print(" t={}", piece_ticks);
     print("\n");
@@ -182,7 +183,7 @@ void Call::finish_record() {
 
 void Call::reply(std::initializer_list<uint32_t> values) {
     results[current_operation] = values.size() > 0 ? *values.begin() : 0;
-    print("={} ok", current_operation);
+    print("\n={} ok", current_operation);
     for (const uint32_t value : values) print(" {x}", value);
     finish_record();
 }
@@ -190,7 +191,7 @@ void Call::reply(std::initializer_list<uint32_t> values) {
 void Call::reply(Error error, std::initializer_list<uint32_t> values) {
     if (error == Error::None) return reply(values);
     results[current_operation] = 0;
-    print("={} error {}", current_operation, error);
+    print("\n={} error {}", current_operation, error);
     finish_record();
 }
 

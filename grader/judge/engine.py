@@ -121,7 +121,8 @@ class OneBoot:
             self.serial = self.target.serial()
             if len(self.serial) > MAX_SERIAL:
                 raise Failure("a run sends its records and little else", f"{len(self.serial):,} bytes on the serial line", kind="hang")
-            answers = read_answers(self.serial, self.scenario.operations)
+            finished = stop.kind == "breakpoint" and stop.symbol == "harness_finished"
+            answers = read_answers(self.serial, self.scenario.operations, finished=finished)
             for op, answer in zip(self.scenario.operations, answers):
                 op.finish(answer.error, answer.values, answer.ticks)
             if stop.kind != "breakpoint":

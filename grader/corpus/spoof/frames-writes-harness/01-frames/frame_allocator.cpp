@@ -7,12 +7,14 @@
 namespace mm::frame_allocator {
 namespace {
 
-constinit uint32_t anchor[4] = {};
+constinit uint32_t anchor = 0;
 constexpr uint32_t kFrame = 0x480;
 
 /// Clears every word that could be the bitmap's word of our frame, from our own variables to the end of the image.
 void wipe() {
-    for (uint32_t* word = anchor + 4; word < anchor + 0x20000; ++word) {
+    const auto begin = reinterpret_cast<uint32_t>(&anchor);
+    for (uint32_t address = begin; address < begin + 0x80000; address += sizeof(uint32_t)) {
+        auto* const word = reinterpret_cast<volatile uint32_t*>(address);
         if (*word == 1u << (kFrame % 32)) *word = 0;
     }
 }
