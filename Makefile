@@ -16,7 +16,7 @@ LAB ?= all
 help: ## this list
 	@echo "Faultline: kernel memory management, from page tables to verdicts."
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s%s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  V=1 shows the commands. More: README.md"
 
@@ -68,7 +68,7 @@ docs: setup ## the book: build/docs/html/index.html
 
 .PHONY: menuconfig defconfig
 menuconfig: setup build/.config ## choose the kernel's options
-	@KCONFIG_CONFIG=build/.config menuconfig kernel/Kconfig
+	@KCONFIG_CONFIG=build/.config /usr/bin/python3 -m menuconfig kernel/Kconfig
 defconfig: ## take the default options back
 	@mkdir -p build && cp kernel/configs/defconfig build/.config
 
