@@ -1,12 +1,15 @@
 """The kernel itself, read from outside: its own map, its protections, the machines it boots on, its options."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from emulator.machine import MIB, Machine, MemoryEntry
 from emulator.rom import Module, build_rom
 from gdb.client import GdbSession
 from paging.tables import PageRun, coalesce, compare, read_tables
-from profiles import built
+from profiles import ROOT, built, make
 
 CR0_PAGING, CR0_WRITE_PROTECT = 1 << 31, 1 << 16
 KERNEL_WINDOWS = 0xC000_0000  # above it: temporary mappings and kernel stacks, which have a test of their own
@@ -34,11 +37,11 @@ class Guest:
 
 @pytest.fixture
 def boot(session, tmp_path):
-    """boot(profile, machine, *script lines) -> Guest"""
+    """boot(profile or ELF file, machine, *script lines) -> Guest"""
     opened = []
 
-    def boot(profile: str, machine: Machine, *script: str) -> Guest:
-        elf = built(profile)
+    def boot(kernel: str | Path, machine: Machine, *script: str) -> Guest:
+        elf = kernel if isinstance(kernel, Path) else built(kernel)
         rom = tmp_path / "rom.bin"
         text = "\n".join([*script, "say done"]) + "\n"
         rom.write_bytes(build_rom(elf, machine=machine, command_line="harness", modules=[Module("script", text.encode())]))
@@ -144,3 +147,28 @@ def test_without_protection_the_kernel_may_write_anywhere(boot):
 def test_freed_frames_are_poisoned_only_when_debugging(boot, profile, differing):
     guest = boot(profile, Machine(16), "frames.allocate 0 normal zeroed", "frames.free $1 0", "frames.compare $1 0xF4EEDF4E 16")
     assert int(guest.records[2][2], 16) == differing
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """mixed(pieces, submission folder) -> the kernel with these pieces from there, and the others from the reference."""
+
+    def mixed(pieces: str, submission: Path) -> Path:
+        built("grading")
+        folder = tmp_path / "build"
+        shutil.copytree(ROOT / "build/grading", folder, ignore=shutil.ignore_patterns("runs", "*.elf", ".lock"))
+        done = make("PROFILE=grading", f"OUT={folder}", f"PIECES={pieces}", f"SUBMISSION={submission}", f"{folder}/kernel.elf")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return folder / "kernel.elf"
+
+    return mixed
+
+
+@pytest.mark.parametrize("pieces, own", [("frames", ["frames-bitmap"]), ("02-paging", ["paging-recursive-slot"]), ("frames paging", ["frames-bitmap", "paging-recursive-slot"])])
+def test_any_mix_of_own_and_reference_pieces_boots(boot, mixed, tmp_path, pieces, own):
+    submission = tmp_path / "submission"
+    for name in own:
+        shutil.copytree(ROOT / "grader/corpus/alt" / name, submission, dirs_exist_ok=True)
+    elf = mixed(pieces, submission)
+    guest = boot(elf, Machine(16), "frames.allocate 0 normal zeroed", "paging.create", "paging.map $2 0x40000000 $1 1 small rw-user", "paging.translate $2 0x40000123")
+    assert int(guest.records[3][2], 16) == int(guest.records[0][2], 16) * 0x1000 + 0x123
