@@ -66,9 +66,8 @@ def write_json(file: Path, data: Any) -> None:
             json.dump(data, out, indent=1, ensure_ascii=True)
             out.write("\n")
         temporary.replace(file)
-    except OSError:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_record(folder: Path, record: Record) -> None:

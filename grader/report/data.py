@@ -59,8 +59,11 @@ def write_junit(file: Path, result: Result) -> None:
     ElementTree.indent(suites)
     text = ElementTree.tostring(suites, encoding="us-ascii", xml_declaration=True)
     temporary = file.with_name(f".{file.name}.partial")
-    temporary.write_bytes(text + b"\n")
-    temporary.replace(file)
+    try:
+        temporary.write_bytes(text + b"\n")
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _case(suite: ElementTree.Element, record: Record) -> None:
