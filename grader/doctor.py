@@ -29,6 +29,7 @@ GRADER = Path(__file__).resolve().parent
 BUILD = GRADER.parent / "build"
 PACKAGES = GRADER / "packages.txt"
 
+GDB = "/usr/bin/gdb"  # as the grader starts it, whatever else is on PATH
 ENOUGH_DISK_BYTES = 300 * MIB  # builds, reports and documentation together take less
 _SECONDS = 20  # for a program to tell its version
 
@@ -131,10 +132,10 @@ def python() -> str | None:
 
 def gdb() -> str | None:
     """GDB must hold Python, and know the i386."""
-    version = program("gdb", "--version", before="GNU gdb")()
+    version = program(GDB, "--version", before="GNU gdb")()
     if version is None:
         return None
-    answer = _output("gdb", "-nx", "-batch", "-ex", "set architecture i386", "-ex", "python print('py' + 'thon')") or ""
+    answer = _output(GDB, "-nx", "-batch", "-ex", "set architecture i386", "-ex", "python print('py' + 'thon')") or ""
     if "python" not in answer or 'set to "i386"' not in answer:
         raise ProbeFailed(f"this GDB has no Python inside, or does not know the i386: {answer}")
     return version

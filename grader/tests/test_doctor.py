@@ -22,7 +22,7 @@ GRADER = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def fake_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Puts a shell script in front of everything on PATH."""
+    """Puts a shell script in front of everything on PATH, and in GDB's place."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -30,6 +30,8 @@ def fake_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     def make(name: str, script: str) -> None:
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / name).chmod(0o755)
+        if name == "gdb":
+            monkeypatch.setattr(doctor, "GDB", str(folder / name))
 
     return make
 
@@ -79,6 +81,7 @@ def test_a_program_that_cannot_start_is_broken(fake_program: Callable[[str, str]
 
 def test_what_is_not_there_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(doctor, "GDB", str(tmp_path / "gdb"))
     for name in ("gdb", "qemu-system-x86", "mtools", "g++-i686-linux-gnu"):
         seen = finding(name)
         assert seen.state == doctor.MISSING and seen.is_problem and f"apt-get install {name}" in seen.remedy
