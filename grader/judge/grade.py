@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from judge.record import Record, mark_blocked, read_records
 from judge.runs import RUN_VARIABLE, RunFolder, mark_latest, new_run
 from judge.submission import Refused
 from judge.verdict import EmulatorTrouble
+
+LEAST_FREE = 2 << 20  # bytes
 
 # Exit statuses of the command.
 ALL_POINTS, POINTS_LOST, NOT_BUILT, USAGE, OUR_FAULT, SANDBOX, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
@@ -174,12 +177,21 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
 def _judge_exit(result: Result, status: int, expression: str) -> None:
     """pytest's own exit status: 0 and 1 are verdicts, 5 says that nothing was selected."""
     assert result.run is not None
+    if (full := full_disk([result.run.path, Path(tempfile.gettempdir())])) is not None:
+        result.trouble = (f"no space left on the disk of {full}: free some, or name other folders: FAULTLINE_BUILD=/path TMPDIR=/path "
+                          "grader/faultline ...\nWhat had finished is kept and shown.")
+        return
     if status in (0, 1):
         return
     if status == 5 and expression:
         raise UsageError(f"no test matches -k {expression!r}")
     log = (result.run.path / "pytest.log").read_text("utf-8", "replace").strip().splitlines()
     result.trouble = f"pytest ended with status {status}; {paths.shown(result.run.path / 'pytest.log')} ends with:\n" + "\n".join(log[-12:])
+
+
+def full_disk(folders: Sequence[Path]) -> Path | None:
+    """The first of these folders whose disk has no room for even one more machine's files."""
+    return next((folder for folder in folders if shutil.disk_usage(folder).free < LEAST_FREE), None)
 
 
 class UsageError(Exception):
