@@ -41,6 +41,9 @@ FREED_POISON = 0xF4EEDF4E                 # kFreedFramePoison in mm/physical/fra
 # What a directory entry means: the CPU notes accesses in the rest (and writes, if a recursive slot makes it a page's entry).
 MEANING = FRAME_MASK | PRESENT | WRITABLE | USER | PAGE_SIZE
 
+# Functions whose calls are counted from outside, with breakpoints: no variable of the kernel is believed.
+TAKE_FRAME = "mm::frame_allocator::allocate(Order, mm::Zone, mm::Contents)"
+GIVE_FRAME = "mm::frame_allocator::free(FrameNumber, Order)"
 FULL_FLUSHES = {"mm::tlb::flush()": "flush()", "mm::tlb::flush_including_global()": "flush_including_global()"}
 
 WHY_ERROR = {
@@ -87,7 +90,7 @@ class State:
     tables: dict[str, TableSet] = field(default_factory=dict)  # by directory
     active: int = 0                                            # frame that CR3 points to
     tlb: dict[int, Any] = field(default_factory=dict)          # touched address -> TLB entry or None
-    flushes: dict[str, int] = field(default_factory=dict)      # calls of each full flush so far
+    calls: dict[str, int] = field(default_factory=dict)        # of each counted function since the first state
 
 
 class PagingScenario(Scenario):
@@ -113,10 +116,9 @@ class PagingScenario(Scenario):
         self._next_frame = POOL_FRAME + self.random.randrange(1, 200)
         self._large_frames_used = 0
         self._looked_at: set[str] = set()  # directories that a state has compared
-        self._frames_at_start = 0
         self._watches_frames = self._watches_tlb = False
-        self._flush_counter: Any = None
-        self._counts_flushes = False
+        self._counted: list[str] = []  # functions
+        self._counter: Any = None
         self.start = self.state("start")
 
     # -- the piece ---------------------------------------------------------------------------------------------------
@@ -214,6 +216,7 @@ class PagingScenario(Scenario):
     def watch_frames(self) -> None:
         """The states of this test count frames, too."""
         self._watches_frames = True
+        self._counted += [TAKE_FRAME, GIVE_FRAME]
 
     def watch_tlb(self) -> None:
         """The states of this test look into the TLB, too."""
@@ -221,22 +224,21 @@ class PagingScenario(Scenario):
 
     def state(self, name: str) -> State:
         """Stops the machine and looks at all of it: see the top of this file."""
-        in_use = self.op("paging.in_use", note="frames in use")
         state = State(name)
         self._looked_at |= set(self.alive)
         directories, touched = dict(self.alive), list(dict.fromkeys(self.touched)) if self._watches_tlb else []
         checkpoint = self.checkpoint(name, lambda target: self._look(target, state, directories, touched))
-        self._then(checkpoint.op, lambda op: self._verify(op, state, in_use))
+        self._then(checkpoint.op, lambda op: self._verify(op, state))
         self.states[name] = state
         return state
 
     def no_full_flush(self, before: State, after: State) -> None:
         """Between two states the piece must not have called a full flush. Counted from outside, with breakpoints."""
-        self._counts_flushes = True
+        self._counted += [name for name in FULL_FLUSHES if name not in self._counted]
 
         def check() -> None:
-            calls = [f"{after.flushes[name] - before.flushes[name]} calls of tlb::{short}" for name, short in FULL_FLUSHES.items()
-                     if after.flushes[name] > before.flushes[name]]
+            calls = [f"{after.calls[name] - before.calls[name]} calls of tlb::{short}" for name, short in FULL_FLUSHES.items()
+                     if after.calls[name] > before.calls[name]]
             expect(not calls, f"changes of up to {FULL_FLUSH_PAGES} pages forget these pages only, with tlb::invalidate_page()",
                    f"{' and '.join(calls)} between {before.name!r} and {after.name!r}")
 
@@ -395,22 +397,21 @@ class PagingScenario(Scenario):
             if frame is not None:
                 state.tables[name] = read_tables(target.physical, frame * PAGE, registers["cr4"],
                                                  memory_end=self.machine.memory_bytes)
-        if self._counts_flushes:
-            self._flush_counter = self._flush_counter or target.count_hits(list(FULL_FLUSHES))
-            state.flushes = self._flush_counter.read()
+        if self._counted:
+            self._counter = self._counter or target.count_hits(self._counted)
+            state.calls = self._counter.read()
         state.tlb = target.tlb([address & ~(PAGE - 1) for address in touched]) if touched else {}
         return state
 
-    def _verify(self, op: Op, state: State, in_use: Op) -> None:
+    def _verify(self, op: Op, state: State) -> None:
         if state is self.start:
-            self._frames_at_start = in_use.value
             return
         for name, tables in state.tables.items():
             self._verify_shape(name, tables, op)
             self._verify_user_part(name, tables, op)
             self._verify_kernel_part(name, tables, state.tables["kernel"], op)
         if self._watches_frames:
-            self._verify_tables_taken(state, in_use.value, op)
+            self._verify_tables_taken(state, op)
         self._verify_tlb(state, op)
 
     def _verify_shape(self, name: str, tables: TableSet, op: Op) -> None:
@@ -465,7 +466,7 @@ class PagingScenario(Scenario):
                  f"PDE {slot} ({slot * LARGE_PAGE:#010x}) is {describe_entry(own)} in {self._call(name)} and "
                  f"{describe_entry(want)} in the kernel's", operation=op.number)
 
-    def _verify_tables_taken(self, state: State, in_use: int, op: Op) -> None:
+    def _verify_tables_taken(self, state: State, op: Op) -> None:
         """Recounts, from the tables themselves, the frames that the piece should hold."""
         owner: dict[int, str] = {}
         for name, tables in state.tables.items():
@@ -484,7 +485,8 @@ class PagingScenario(Scenario):
         kernel_slots = {slot for slot in state.tables["kernel"].table_slots if slot >= SHARED_BEGIN // LARGE_PAGE}
         new_shared = kernel_slots - set(self.start.tables["kernel"].table_slots) - {PIECE_SLOT // LARGE_PAGE}
         directories = len(state.tables) - 1
-        want = self._frames_at_start + self.owned + directories + len(owner) + len(new_shared)
+        want = self.owned + directories + len(owner) + len(new_shared)
+        in_use = state.calls[TAKE_FRAME] - state.calls[GIVE_FRAME]
         if in_use == want:
             return
         count = f"{directories} directories, {len(owner)} page tables of the user range, {len(new_shared)} new ones of the shared range"

@@ -228,16 +228,16 @@ def test_reuse(frames: FramesScenario) -> None:
 
 def test_counts(frames: FramesScenario) -> None:
     """free_frames() is right for every zone after every single call, failing ones included."""
-    frames.machine = three_zones(frames.random)
+    frames.machine = three_zones(frames.random, high_frames=frames.random.randrange(2, 5))  # so few that Normal helps out
     model_ops: list[tuple[str, Op, list[Op]]] = []
     held: list[Op] = []
     start = frames.free_counts()
-    for _ in range(frames.random.randrange(14, 20)):
-        if held and frames.random.random() < 0.45:
+    for _ in range(frames.random.randrange(18, 24)):
+        if held and frames.random.random() < 0.35:
             op = held.pop(frames.random.randrange(len(held)))
             model_ops.append(("free", op, [frames.free(op), *frames.free_counts()]))
         else:
-            op = frames.allocate(frames.random.choice(("dma", "normal", "high")))
+            op = frames.allocate(frames.random.choice(("dma", "normal", "high", "high", "high")))
             held.append(op)
             model_ops.append(("allocate", op, [op, *frames.free_counts()]))
     bad = frames.free(0, note="frame 0 is reserved")
@@ -399,10 +399,10 @@ def test_orders(frames: FramesScenario) -> None:
 # Zones
 
 
-def three_zones(rng: random.Random) -> Machine:
+def three_zones(rng: random.Random, high_frames: int | None = None) -> Machine:
     """Some memory in every zone, and not much of it."""
     normal_end = 16 * MIB + 2 * MIB + rng.randrange(100) * PAGE_SIZE
-    high = MemoryEntry(256 * MIB, rng.randrange(80, 160) * PAGE_SIZE)
+    high = MemoryEntry(256 * MIB, (high_frames or rng.randrange(80, 160)) * PAGE_SIZE)
     return Machine(260, (LOW, MemoryEntry(1 * MIB, rng.randrange(8, 12) * MIB), MemoryEntry(16 * MIB, normal_end - 16 * MIB), high))
 
 
@@ -492,7 +492,7 @@ def test_cost(frames: FramesScenario) -> None:
     """allocate() and free() take no longer in 1 GiB of memory than in 16 MiB, neither when memory is free nor when it is nearly full."""
     small, large = frames, frames.second_machine()
     small.machine, large.machine = Machine(16), Machine(1024)
-    costs = [_costs(machine) for machine in (small, large)]
+    costs = [_costs(small, "dma"), _costs(large, "high")]  # where nearly all of the memory is
     grown = [(name, a, costs[1][name]) for name, a in costs[0].items() if costs[1][name] > SLACK_FACTOR * a + SLACK_TICKS]
     expect(len(grown) < len(costs[0]), "the cost of no call grows with the size of memory", _cost_text(grown), _COST_HINT)
     if grown:
@@ -506,15 +506,15 @@ _COST_HINT = ("Nothing may be searched frame by frame, in either function: keep 
               "summary above the bitmap that says which words have a bit.")
 
 
-def _costs(machine: FramesScenario) -> dict[str, float]:
+def _costs(machine: FramesScenario, zone: str) -> dict[str, float]:
     """Ticks per call in each situation."""
     work = {
-        "allocate() while memory is free": machine.take(48),
+        "allocate() while memory is free": machine.take(48, zone),
         "free() while memory is free": machine.give_back(order="ascending"),
     }
-    all_of_it = machine.exhaust()
+    all_of_it = machine.exhaust(zone)
     work["free() when memory is nearly full"] = machine.give_back(8)
-    work["allocate() when memory is nearly full"] = machine.take(8)
+    work["allocate() when memory is nearly full"] = machine.take(8, zone)
     machine.boot()
     work["allocate() down to the last frame"] = all_of_it
     return {name: bulk.ticks_each for name, bulk in work.items()}

@@ -81,6 +81,7 @@ def test_translate(paging: PagingScenario) -> None:
     for kernel_address in (0x100000, POOL_FRAME * PAGE + paging.random.randrange(LARGE_PAGE)):
         paging.translate(a, kernel_address)
         paging.translate(paging.kernel, kernel_address)
+    paging.state("translated")
     paging.boot()
 
 
@@ -767,7 +768,7 @@ def _random_story(paging: PagingScenario, *, steps: int, large: bool) -> None:
             ask(Request(verb, name, begin + random.randrange(3) * LARGE_PAGE, 1024, rights=rights))
         else:
             border = random.choice((0, LARGE_PAGE, 2 * LARGE_PAGE))
-            page = begin + border + random.randrange(-6 if border else 0, 30) * PAGE
+            page = begin + border + random.randrange(-20 if border else 0, 30) * PAGE
             count = random.choice((1, 1, 2, 3, 7, 20, 40))
             if verb == "protect" and random.random() < 0.7:
                 held = plan.shared if in_shared else plan.user[name]
