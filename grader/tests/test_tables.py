@@ -103,6 +103,22 @@ def test_large_page_translates_with_its_22_bits_of_offset():
     assert (walk.physical, walk.large, walk.pte) == (0x00745678, True, None)
 
 
+def test_the_cache_bit_of_a_large_page_is_no_part_of_its_frame():
+    memory = Memory()
+    memory.pde(64, 0x00401087)  # bit 12 is PAT
+    tables = memory.decode()
+    assert tables.translate(0x10000000).physical == tables.pages()[0].physical == 0x400000 and tables.findings() == []
+
+
+def test_pages_of_a_part_of_the_address_space():
+    memory = Memory()
+    for page in range(8):
+        memory.small(0x40000000 + page * PAGE, 0x100 + page)
+    tables = memory.decode()
+    assert tables.pages(0x40002000, 0x40004000) == [PageRun(0x40002000, 0x102000, 2 * PAGE, True, True)]
+    assert tables.pages(0x40008000, 0x50000000) == tables.pages(0, 0x40000000) == []
+
+
 def test_last_page_of_the_address_space():
     memory = Memory()
     memory.small(0xFFFFF000, 0xFFFFF, 3)
@@ -172,6 +188,7 @@ def test_findings_name_reserved_bits_shared_tables_and_exposed_tables():
     memory.small(0x40000000, 0x55)
     memory.pde(300, memory.pde(256))
     memory.small(0x50000000, 2, 7)  # the table of PDE 256, writable for user code
+    memory.small(0x50001000, 2, 5)  # readable for it, which a design may want
     memory.pde(1023, memory.cr3 | 7)
     kinds = [finding.kind for finding in memory.decode().findings()]
     assert sorted(kinds) == ["exposed-table", "reserved-bits", "shared-table", "user-recursion"]
