@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import importlib.util
 import os
@@ -62,6 +63,7 @@ def prepare_kernel(verbose: bool = False) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(command, cwd=paths.ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
+        _check_disk(done.stderr, folder)
         raise EmulatorTrouble(f"the kit's own kernel does not build:\n{_last_lines(done.stderr or done.stdout, 15)}")
     if verbose and done.stdout:
         print(done.stdout, end="")
@@ -108,6 +110,7 @@ def compile_file(file: SourceFile, out: Path, lab: Lab) -> Path:
         raise Refused(refusals)
     done = _run_compiler(["-c", str(copy), "-o", str(target), f"-ffile-prefix-map={copy}={file.shown}"])
     if done.returncode:
+        _check_disk(done.stderr, target)
         raise BuildError(_messages(done.stderr, copy, file))
     return target
 
@@ -136,6 +139,12 @@ def _run_compiler(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         raise BuildError("the compiler did not finish within 60 seconds: a template or constexpr loop without an end?") from None
     except FileNotFoundError:
         raise EmulatorTrouble(f"{COMPILER} is not installed; `grader/faultline doctor` says how to get it") from None
+
+
+def _check_disk(messages: str, target: Path) -> None:
+    """A full disk is no mistake of the submission."""
+    if os.strerror(errno.ENOSPC) in messages:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target.parent))
 
 
 def _messages(text: str, copy: Path, file: SourceFile) -> str:
@@ -184,6 +193,7 @@ def _link_once(objects: Sequence[Path], pad: int, elf: Path) -> None:
                str(paths.grading_folder() / "kernel.o"), *map(str, objects), _libgcc(), "-o", str(elf)]
     done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, errors="replace")
     if done.returncode:
+        _check_disk(done.stderr, elf)
         raise BuildError("the pieces do not link:\n" + _link_messages(done.stderr))
 
 

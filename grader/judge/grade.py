@@ -142,7 +142,7 @@ def _run_tests(result: Result, jobs: int, expression: str, only: Test | None, sn
             _watch(result, child, count, progress)
         finally:
             _end_group(child)
-    _judge_exit(result, child.returncode, expression)
+    _judge_exit(result, child.returncode, expression, bool(expression or only))
 
 
 def _watch(result: Result, child: subprocess.Popen[bytes], count: int, progress: Progress) -> None:
@@ -174,10 +174,11 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
-def _judge_exit(result: Result, status: int, expression: str) -> None:
+def _judge_exit(result: Result, status: int, expression: str, partly: bool) -> None:
     """pytest's own exit status: 0 and 1 are verdicts, 5 says that nothing was selected."""
     assert result.run is not None
-    if (full := full_disk([result.run.path, Path(tempfile.gettempdir())])) is not None:
+    full = full_disk([result.run.path, Path(tempfile.gettempdir())])
+    if full is not None and (status not in (0, 1) or _something_is_missing(result, partly)):
         result.trouble = (f"no space left on the disk of {full}: free some, or name other folders: FAULTLINE_BUILD=/path TMPDIR=/path "
                           "grader/faultline ...\nWhat had finished is kept and shown.")
         return
@@ -187,6 +188,16 @@ def _judge_exit(result: Result, status: int, expression: str) -> None:
         raise UsageError(f"no test matches -k {expression!r}")
     log = (result.run.path / "pytest.log").read_text("utf-8", "replace").strip().splitlines()
     result.trouble = f"pytest ended with status {status}; {paths.shown(result.run.path / 'pytest.log')} ends with:\n" + "\n".join(log[-12:])
+
+
+def _something_is_missing(result: Result, partly: bool) -> bool:
+    """Whether a record was not written, or says that the grader failed."""
+    assert result.run is not None
+    for lab in result.labs:
+        records = read_records(result.run.records(lab.lab.name), lab.lab)
+        if any(record.status == "error" for record in records) or (lab.build and not partly and len(records) < len(lab.lab.tests)):
+            return True
+    return False
 
 
 def full_disk(folders: Sequence[Path]) -> Path | None:

@@ -97,6 +97,8 @@ def _table(console: Console, lab: LabResult) -> None:
     for justify in ("left", "left", "right", "left"):
         table.add_column(justify=justify, no_wrap=justify == "right")  # type: ignore[arg-type]
     for record in lab.records:
+        if record.status == "skipped":
+            continue
         note = f"  (builds on {record.blocked_by})" if record.blocked_by else ""
         table.add_row(Text("  " + record.status, style=_STYLES[record.status]), Text(record.id),
                       Text(f"{number(record.points)}/{number(record.max_points)}"), Text(record.title + note))
@@ -172,19 +174,25 @@ def _lines(record: Record) -> list[tuple[str, str]]:
 
 
 def _total(console: Console, lab: LabResult) -> None:
-    text = f"{lab.lab.name}: {number(lab.points)} of {number(lab.max_points)} points"
+    skipped = sum(record.max_points for record in lab.skipped)
+    text = f"{lab.lab.name}: {number(lab.points)} of {number(lab.max_points - skipped)} points"
     if lab.not_judged:
         text += f" ({number(lab.not_judged)} not judged, as the grader failed)"
     if lab.skipped:
-        text += f" ({len(lab.skipped)} tests did not run)"
+        text += f" ({_tests(len(lab.skipped))} for {number(skipped)} more did not run)"
     console.print()
-    console.print(Text(text, style="bold green" if lab.points == lab.max_points else "bold"))
+    console.print(Text(text, style="bold green" if lab.points == lab.max_points - skipped else "bold"))
+
+
+def _tests(count: int) -> str:
+    return f"{count} test{'' if count == 1 else 's'}"
 
 
 def _footer(console: Console, result: Result) -> None:
     if len(result.labs) > 1 and any(lab.records or lab.refused for lab in result.labs):
-        points, most = sum(lab.points for lab in result.labs), sum(lab.max_points for lab in result.labs)
+        points = sum(lab.points for lab in result.labs)
+        most = sum(lab.max_points - sum(record.max_points for record in lab.skipped) for lab in result.labs)
         console.print(Text(f"all labs: {number(points)} of {number(most)} points", style="bold"))
     ran = sum(record.status != "skipped" for lab in result.labs for record in lab.records)
     if ran:
-        console.print(Text(f"{ran} tests in {result.seconds:.1f} s; --seed {result.seed:#x} repeats this run", style="dim"))
+        console.print(Text(f"{_tests(ran)} in {result.seconds:.1f} s; --seed {result.seed:#x} repeats this run", style="dim"))
