@@ -140,7 +140,8 @@ class Look:
         extra = len(reserved - known)
         expect(not known - reserved and extra <= table_frames + KERNEL_FRAMES_AT_MOST,
                "the kernel's list of reserved ranges is as the boot made it: BIOS, image, modules, frame table, page tables, stack",
-               f"the list holds {extra} frames beyond image and modules: something has written to the kernel's memory")
+               f"the list holds {extra} frames beyond image and modules: something has written to the kernel's memory",
+               "initialize() gets these ranges to read, not to change.")
 
 
 def _word(target: Any, symbol: str) -> int:

@@ -154,7 +154,10 @@ def hostile_machine(rng: random.Random) -> Machine:
 
 def test_unique(frames: FramesScenario) -> None:
     """Each allocation returns another frame, and each of them is memory."""
-    ops = [frames.allocate() for _ in range(frames.random.randrange(40, 60))]
+    frames.machine = Machine(frames.random.randrange(12, 17))
+    ops = [frames.allocate() for _ in range(frames.random.randrange(30, 50))]
+    wanted = frames.random.randrange(1500, 2000)  # about half of what there is
+    many = frames.take(wanted)
     look = frames.look("allocated")
     frames.boot()
     available, owner = look.all_frames, {}
@@ -165,6 +168,10 @@ def test_unique(frames: FramesScenario) -> None:
         expect(frame in available, f"a frame of free memory ({available})", f"{op} returned frame {frame:#x}",
                "The value is a frame number, not an address; and only frames that initialize() found free may come.", operation=op.number)
         owner[frame] = op
+    expect(many.done == wanted, f"{wanted} more frames, of the {len(available)} that were free", f"{many.done}, then Error::{many.error}",
+           operation=many.op.number)
+    strange = look.held - available
+    expect(not strange, f"only frames of free memory ({available})", f"allocate() returned {strange}", operation=many.op.number)
 
 
 def test_reserved(frames: FramesScenario) -> None:
