@@ -15,6 +15,7 @@ from judge.verdict import EmulatorTrouble, Failure
 
 _RECORD = re.compile(r"=(\d{1,4}) (?:ok((?: 0x[0-9a-f]{1,16})*)|error ([A-Za-z]{1,40}))(?: t=(\d{1,20}))?")
 _BAD = re.compile(r"=(\d+) bad (.*)")
+_LAST_RECORD = re.compile(r".*(=\d+ (?:ok|error|bad).*)$")
 
 
 @dataclass(frozen=True)
@@ -32,33 +33,39 @@ def escaped(text: str | bytes) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def read_answers(serial: bytes, operations: list[Op], *, finished: bool = True) -> list[Answer]:
+def read_answers(serial: bytes, operations: list[Op], *, finished: bool = False) -> list[Answer]:
     """The records so far, which must be 1, 2, 3 ... without a gap; anything else was not sent by the harness alone.
 
-    A record "bad" is the harness's own only if it ended the run (`finished`) and nothing came after it: else a piece could
-    make the grader take the blame.
+    `finished`: the guest says that it has come to its end. Only then a last record `=N bad` is believed.
     """
     answers: list[Answer] = []
-    lines = serial.split(b"\n")[:-1]  # what follows the last newline may be half a line
-    last_record = max((number for number, raw in enumerate(lines) if b"=" in raw), default=-1)
-    for number, raw in enumerate(lines):
-        line = raw.rstrip(b"\r").decode("ascii", "backslashreplace")
-        if not line.startswith("="):
-            # Text without a newline may stand before the record; the record still ends the line.
-            behind = re.search(rf"={len(answers) + 1} (ok|error) .*$|={len(answers) + 1} ok$", line)
-            if not behind or not _RECORD.fullmatch(behind.group()):
-                continue
-            line = behind.group()
-        bad = _BAD.fullmatch(line)
-        if bad and int(bad[1]) == len(answers) + 1 and finished and number == last_record:
-            raise EmulatorTrouble(f"the guest refused the script's line {bad[1]} "
-                                  f"({operations[int(bad[1]) - 1].line if int(bad[1]) <= len(operations) else '?'}): {bad[2]}")
+    # What follows the last newline may be half a line.
+    lines = [candidate for raw in serial.split(b"\n")[:-1] if (candidate := _candidate(raw))]
+    for index, line in enumerate(lines):
+        awaited = len(answers) + 1
         found = _RECORD.fullmatch(line)
-        if not found or int(found[1]) != len(answers) + 1 or int(found[1]) > len(operations):
-            _forged(line, len(answers) + 1, operations)
+        if not found or int(found[1]) != awaited or awaited > len(operations):
+            bad = _BAD.fullmatch(line)
+            if bad and int(bad[1]) == awaited and finished and index == len(lines) - 1:
+                text = operations[awaited - 1].line if awaited <= len(operations) else "?"
+                raise EmulatorTrouble(f"the guest refused the script's line {awaited} ({text}): {bad[2]}")
+            _forged(line, awaited, operations)
         values = [int(value, 16) for value in (found[2] or "").split()]
-        answers.append(Answer(int(found[1]), found[3], values, int(found[4]) if found[4] else None))
+        answers.append(Answer(awaited, found[3], values, int(found[4]) if found[4] else None))
     return answers
+
+
+def _candidate(raw: bytes) -> str:
+    """The part of a line that is a record, or looks like one; "" for text.
+
+    The harness ends its line with the record, whatever text without a newline came before: the last thing that looks like a
+    record is looked at, and a line that begins with '=' as a whole.
+    """
+    line = raw.rstrip(b"\r").decode("ascii", "backslashreplace")
+    if line.startswith("="):
+        return line
+    last = _LAST_RECORD.match(line)
+    return last[1] if last and (_RECORD.fullmatch(last[1]) or _BAD.fullmatch(last[1])) else ""
 
 
 def _forged(line: str, awaited: int, operations: list[Op]) -> None:

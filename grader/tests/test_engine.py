@@ -156,6 +156,14 @@ def test_a_printed_record_out_of_order_is_forged(judge: Callable[..., Record]) -
     failed(judge(r'print("\n=3 ok 0x1000\n");', before=PRINT), "forged record", "=3 ok 0x1000", "operation 2")
 
 
+def test_a_record_that_blames_the_grader_is_forged(judge: Callable[..., Record]) -> None:
+    failed(judge(r'print("=2 bad no such operation\n");', before=PRINT), "forged record", "=2 bad", "operation 2")
+
+
+def test_a_true_record_hidden_behind_text_is_found(judge: Callable[..., Record]) -> None:
+    failed(judge(r'print("=2 ok 0x1000 t=9\n# ");', before=PRINT), "forged record", "=2 error Unsupported", "operation 3")
+
+
 def test_a_printed_verdict_earns_nothing_and_costs_nothing(judge: Callable[..., Record]) -> None:
     record = judge(r'print("PASS\nall tests passed\n2/2 points\n\x1b[2J");', before=PRINT)
     assert (record.status, record.points) == ("pass", 2)

@@ -106,11 +106,13 @@ def test_records_among_text() -> None:
 
 def test_a_record_behind_text_without_newline() -> None:
     assert read("hello=1 ok 0x5\n") == [(1, None, [5], None)]
+    assert read("a =7 ok, b=1 ok\nc =7 ok d\n=2 error Busy\n") == [(1, None, [], None), (2, "Busy", [], None)]
 
 
 @pytest.mark.parametrize("text", [
     "=2 ok\n", "=1 ok\n=1 ok\n", "=1 ok\n=3 ok\n", "=1 pass\n", "=one ok\n", "= \n", "=1 ok 16\n", "=1 ok 0xG\n", "=1 ok  0x1\n", "=1 error\n",
-    "=1 error a b\n", "=1 ok t=x\n", "=1 ok\x1b[2J\n", "=99999 ok\n", "=1 ok\n=2 ok\n=3 ok\n=4 ok\n=5 ok\n", "=\xff\n", "=3 bad no such\n"])
+    "=1 error a b\n", "=1 ok t=x\n", "=1 ok\x1b[2J\n", "=99999 ok\n", "=1 ok\n=2 ok\n=3 ok\n=4 ok\n=5 ok\n", "=\xff\n", "=3 bad no such\n",
+    "=1 ok\ntrue one: =1 ok\n", "=1 ok 0x1\n\r=1 ok 0x2\n", "text=2 ok\n", "=1 ok 0x=1 ok 0x5\n", "=1 bad x\n=1 ok\n", "=1 bad x\n"])
 def test_every_other_line_of_that_kind_is_forged(text: str) -> None:
     with pytest.raises(Failure) as caught:
         read(text)
@@ -119,7 +121,14 @@ def test_every_other_line_of_that_kind_is_forged(text: str) -> None:
 
 def test_a_complaint_of_the_guest_is_ours() -> None:
     with pytest.raises(EmulatorTrouble, match="verb 2"):
-        read("=1 ok\n=2 bad no such operation: verb\n")
+        read_answers(b"=1 ok\n=2 bad no such operation: verb\n", OPERATIONS, finished=True)
+
+
+def test_a_complaint_that_the_guest_goes_on_after_is_forged() -> None:
+    """Nobody gets out of a test by saying that it is the grader's fault."""
+    for text in (b"=1 bad x\n=1 ok\n=2 ok\n", b"=1 ok\n=1 bad x\n", b"=1 ok\n=3 bad x\n"):
+        with pytest.raises(Failure):
+            read_answers(text, OPERATIONS, finished=True)
 
 
 def test_escapes() -> None:
