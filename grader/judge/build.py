@@ -46,6 +46,7 @@ class Build:
     seed: int
     elf: Path
     image: KernelImage
+    warnings: str = ""  # what the compiler said of code that it did compile
 
 
 def prepare_kernel(verbose: bool = False) -> None:
@@ -80,14 +81,16 @@ def build_submission(submission: Submission, seed: int, out: Path) -> Build:
     refusals = [refusal for file in submission.files for refusal in checks.check_source(file, lab)]
     if refusals:
         raise Refused(refusals)
-    objects = []
+    objects, warnings = [], []
     for file in submission.files:
-        objects.append(compile_file(file, out, lab))
+        compiled, said = compile_file(file, out, lab)
+        objects.append(compiled)
+        warnings.append(said)
         refusals += checks.check_object(file, objects[-1], lab)
     if refusals:
         raise Refused(refusals)
     elf = link([*objects, *reference_objects(except_for=lab)], pad_of(seed), out)
-    return Build(lab, submission, seed, elf, KernelImage(elf))
+    return Build(lab, submission, seed, elf, KernelImage(elf), "\n".join(filter(None, warnings)))
 
 
 def pad_of(seed: int) -> int:
@@ -100,8 +103,9 @@ def flags() -> list[str]:
     return (paths.grading_folder() / "flags.txt").read_text().split("\n")[:-1]
 
 
-def compile_file(file: SourceFile, out: Path, lab: Lab) -> Path:
-    """Compiles one file; what is left behind carries the original's name, so that GDB and messages show it."""
+def compile_file(file: SourceFile, out: Path, lab: Lab) -> tuple[Path, str]:
+    """Compiles one file; what is left behind carries the original's name, so that GDB and messages show it. Returns the
+    object and the compiler's warnings."""
     copy, target = write_copy(file, out), out / (Path(file.name).stem + ".o")
     # Preprocessed first: macros and includes are judged by what they became, not by how they are spelt.
     text = preprocess(file, copy)
@@ -112,7 +116,7 @@ def compile_file(file: SourceFile, out: Path, lab: Lab) -> Path:
     if done.returncode:
         _check_disk(done.stderr, target)
         raise BuildError(_messages(done.stderr, copy, file))
-    return target
+    return target, _messages(done.stderr, copy, file)
 
 
 def write_copy(file: SourceFile, out: Path) -> Path:

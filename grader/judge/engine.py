@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from emulator.rom import Module, boot_layout, build_rom
-from gdb.client import GdbSession
+from gdb.client import GdbSession, ProbeError
 from judge import paths
 from judge.build import Build
 from judge.crash import Crash
@@ -181,7 +181,11 @@ class OneBoot:
             checkpoint._tables = read_tables(self.target.physical, registers["cr3"], registers["cr4"],
                                              memory_end=self.scenario.machine.memory_bytes)
         if checkpoint._probe is not None:
-            checkpoint.probe = checkpoint._probe(Probe(self.target, self.boots.build.image))
+            try:
+                checkpoint.probe = checkpoint._probe(Probe(self.target, self.boots.build.image))
+            except ProbeError as error:
+                raise Failure(f"the kernel's memory can be read at {checkpoint}", f"GDB cannot read it: {error}",
+                              "Is the kernel's own part of the page directory still there?", operation=checkpoint.op.number) from None
         if self.boots.snapshots is not None:
             self.keep(checkpoint)
 

@@ -40,6 +40,10 @@ class LabResult:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def warnings(self) -> str:
+        return self.build.warnings if self.build else ""
+
+    @property
     def points(self) -> float:
         return sum(record.points for record in self.records)
 

@@ -21,7 +21,7 @@ def number(points: float) -> int | float:
 def lab_object(result: LabResult) -> dict[str, Any]:
     """One lab's results, without the schema's number."""
     return {"lab": result.lab.name, "title": result.lab.title, "seed": f"{result.seed:#x}", "points": number(result.points),
-            "max_points": number(result.max_points), "not_judged": number(result.not_judged), "refused": result.refused,
+            "max_points": number(result.max_points), "not_judged": number(result.not_judged), "refused": result.refused, "warnings": result.warnings,
             "tests": [_test(record) for record in result.records], "provenance": result.provenance}
 
 

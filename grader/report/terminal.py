@@ -21,6 +21,7 @@ from judge.record import Record
 from report.data import number
 
 PLAIN_WIDTH = 120
+WARNING_LINES = 8
 _STYLES = {"pass": "green", "partial": "yellow", "fail": "bold red", "blocked": "magenta", "error": "bold yellow", "skipped": "dim"}
 
 
@@ -63,6 +64,9 @@ def print_result(console: Console, result: Result, verbose: bool = False) -> Non
         if lab.refused:
             _refused(console, lab)
             continue
+        if lab.warnings:
+            console.print(Text("The compiler warns (this costs nothing, but is worth a look):", style="yellow"))
+            _indented(console, "\n".join(lab.warnings.splitlines()[: None if verbose else WARNING_LINES]))
         if lab.records:
             _table(console, lab)
             first_shown = _failures(console, lab.records, verbose, first_shown) or first_shown

@@ -30,7 +30,7 @@ def refusals(text: str, lab: Lab, out: Path) -> list[Refusal]:
     if found:
         return found
     try:
-        return check_object(file, compile_file(file, out, lab), lab)
+        return check_object(file, compile_file(file, out, lab)[0], lab)
     except Refused as refused:
         return refused.refusals
 

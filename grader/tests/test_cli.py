@@ -82,6 +82,14 @@ def test_a_piece_that_does_not_compile_is_2_with_file_and_line(tmp_path: Path) -
     assert "undeclared" in json.loads((tmp_path / "r.json").read_text())["refused"]
 
 
+def test_warnings_are_shown_and_cost_nothing(tmp_path: Path) -> None:
+    place = hand_in(tmp_path)
+    with (place / "memory_map.cpp").open("a") as file:
+        file.write("\nnamespace { int forgotten; }\n")
+    done = faultline("grade", "01", "--submission", tmp_path, "-k", "orders", "--jobs", "1")
+    assert done.returncode == 1 and "forgotten" in done.stdout and "memory_map.cpp:" in done.stdout and "The compiler warns" in done.stdout
+
+
 def test_a_missing_file_and_a_refused_one_are_2(tmp_path: Path) -> None:
     place = hand_in(tmp_path)
     (place / "memory_map.cpp").unlink()
