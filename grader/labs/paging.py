@@ -485,7 +485,9 @@ class PagingScenario(Scenario):
         kernel_slots = {slot for slot in state.tables["kernel"].table_slots if slot >= SHARED_BEGIN // LARGE_PAGE}
         new_shared = kernel_slots - set(self.start.tables["kernel"].table_slots) - {PIECE_SLOT // LARGE_PAGE}
         directories = len(state.tables) - 1
-        want = self.owned + directories + len(owner) + len(new_shared)
+        piece_tables = {tables.table_slots[slot] for tables in state.tables.values()
+                        for slot in (PIECE_SLOT // LARGE_PAGE,) if slot in tables.table_slots}
+        want = self.owned + directories + len(owner) + len(new_shared) + len(piece_tables)
         in_use = state.calls[TAKE_FRAME] - state.calls[GIVE_FRAME]
         if in_use == want:
             return
