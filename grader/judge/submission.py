@@ -70,14 +70,15 @@ def find_submission(lab: Lab, folder: Path) -> Submission:
         what = "is not a folder" if folder.exists() else "does not exist"
         raise Refused([Refusal(paths.shown(folder), 0, f"the submission {what}",
                                f"name a folder that holds {lab.name}/, or a tree that holds labs/{lab.name}/")])
-    place = piece_folder(lab, folder)
+    is_case = (folder / "verdict.toml").is_file()
+    place = folder / lab.name if is_case else piece_folder(lab, folder)
     if place is None:
         raise Refused([Refusal(paths.shown(folder), 0, f"no folder {lab.name}/ in the submission",
                                f"put {', '.join(lab.files)} into {paths.shown(folder / lab.name)}/")])
     files, refusals = [], []
     for name in lab.files:
         try:
-            files.append(_read(lab, name, place, (folder / "verdict.toml").is_file()))
+            files.append(_read(lab, name, place, is_case))
         except Refused as refused:
             refusals += refused.refusals
     if refusals:
@@ -139,7 +140,7 @@ def read_source(path: Path, lab: Lab) -> str:
 
 
 def _patched(lab: Lab, name: str, patch: Path | None) -> SourceFile:
-    """A file of a corpus case: the reference with a patch, or the reference as it is."""
+    """A file of a corpus case: the reference with a patch, or the reference as it is (a case may bring nothing at all)."""
     original = paths.SOLUTIONS / lab.name / name
     if patch is None:
         return SourceFile(name, original, paths.shown(original), read_source(original, lab))

@@ -162,6 +162,8 @@ def _in_full(console: Console, record: Record) -> None:
     for name, text in _lines(record):
         table.add_row(f"  {name}", Text(text))
     _print_table(console, table)
+    if record.repeat:  # in one piece, to be copied
+        console.print(Text.assemble(("  repeat   ", "bold"), record.repeat), soft_wrap=True)
 
 
 def _lines(record: Record) -> list[tuple[str, str]]:
@@ -173,7 +175,6 @@ def _lines(record: Record) -> list[tuple[str, str]]:
     lines += [("called" if index else "at", line) for index, line in enumerate(record.backtrace[:8])]
     if not record.backtrace and record.where:
         lines.append(("at", record.where))
-    lines.append(("repeat", record.repeat))
     return [(name, text) for name, text in lines if text]
 
 
