@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from emulator.machine import MIB, RESERVED, Machine, MemoryEntry
 from judge.scenario import Op, Run, Scenario, expect, fail
@@ -45,6 +45,9 @@ MEANING = FRAME_MASK | PRESENT | WRITABLE | USER | PAGE_SIZE
 TAKE_FRAME = "mm::frame_allocator::allocate(Order, mm::Zone, mm::Contents)"
 GIVE_FRAME = "mm::frame_allocator::free(FrameNumber, Order)"
 FULL_FLUSHES = {"mm::tlb::flush()": "flush()", "mm::tlb::flush_including_global()": "flush_including_global()"}
+
+STALE_HINT = ("If the tables are right, the CPU still uses a translation that it remembers: who changes an entry must forget the old "
+              "one (tlb.h).")
 
 WHY_ERROR = {
     "InvalidArgument": "the request contradicts itself",
@@ -117,6 +120,7 @@ class PagingScenario(Scenario):
         self._large_frames_used = 0
         self._looked_at: set[str] = set()  # directories that a state has compared
         self._watches_frames = self._watches_tlb = False
+        self._history: list[tuple[Op, Request | None]] = []  # calls of the piece that have been gone through
         self._counted: list[str] = []  # functions
         self._counter: Any = None
         self.start = self.state("start")
@@ -306,7 +310,15 @@ class PagingScenario(Scenario):
                 return
             check(op)
 
+    def _last_call(self, name: str = "", address: int | None = None) -> Op | None:
+        """The last call that concerned this address of a directory, or just the last one: that is where to look."""
+        for op, request in reversed(self._history):
+            if address is None or (request and request.start <= address < request.end and request.directory in (name, "kernel")):
+                return op
+        return self._history[-1][0] if self._history else None
+
     def _created(self, directory: Directory, op: Op, error: str | None) -> None:
+        self._history.append((op, None))
         if error is not None:
             return _expect_error(op, (error,))
         expect(op.ok, "create() makes a page directory while there are free frames", op.says, operation=op.number)
@@ -318,6 +330,7 @@ class PagingScenario(Scenario):
         self.slots_at_birth[directory.name] = set(self.model.shared_tables)
 
     def _destroyed(self, directory: Directory, op: Op, error: str | tuple[str, ...] | None) -> None:
+        self._history.append((op, None))
         if error is not None:
             return _expect_error(op, (error,) if isinstance(error, str) else error)
         expect(op.ok, f"{directory} can be destroyed: CR3 does not point to it", op.says, operation=op.number)
@@ -329,6 +342,7 @@ class PagingScenario(Scenario):
 
     def _answered(self, op: Op, request: Request) -> None:
         """An answer of map, unmap or protect."""
+        self._history.append((op, request))
         allowed = self.model.errors(request, self.frames_left)
         if op.error is None:
             if allowed:
@@ -361,16 +375,18 @@ class PagingScenario(Scenario):
     def _has_read(self, op: Op, address: int) -> None:
         physical = self.model.physical(self.active.name, address)
         if physical is None:
-            expect(not op.ok, f"nothing is mapped at {address:#010x}, so that a read there faults", f"{op} read {op.says}",
-                   "If the tables are right, the CPU still uses a translation that it remembers: who changes an entry must "
-                   "forget the old one (tlb.h).", operation=op.number)
+            expect(not op.ok, f"nothing is mapped at {address:#010x}, so that a read there faults", f"{op} read {op.says}{self._after(address)}",
+                   STALE_HINT, operation=op.number)
             return
         want = self.memory.get((physical // PAGE, physical % PAGE))
         expect(op.ok, f"{address:#010x} is mapped to {physical:#010x} and can be read", f"{op}: no page there", operation=op.number)
         expect(want is None or op.value == want, f"a read of {address:#010x} finds {want or 0:#010x}, which frame {physical // PAGE:#x} holds",
-               f"{op} read {op.says}{self._where_from(op.value)}",
-               "If the tables are right, the CPU still uses a translation that it remembers: who changes an entry must "
-               "forget the old one (tlb.h).", operation=op.number)
+               f"{op} read {op.says}{self._where_from(op.value)}{self._after(address)}",
+               STALE_HINT, operation=op.number)
+
+    def _after(self, address: int) -> str:
+        last = self._last_call(self.active.name, address)
+        return f". The last call there: {last}" if last else ""
 
     def _where_from(self, word: int) -> str:
         """Which frame of the test a word that was read belongs to."""
@@ -423,10 +439,8 @@ class PagingScenario(Scenario):
     def _verify_user_part(self, name: str, tables: TableSet, op: Op) -> None:
         differences = compare(_runs(self.model.user[name]), tables.pages(USER_BEGIN, USER_END), USER_BEGIN, USER_END, limit=4)
         if differences:
-            first = differences[0]
-            fail(f"{self._call(name)} maps what was asked for, and nothing else, at checkpoint {op.line.split()[-1]!r}",
-                 "; ".join(difference.text for difference in differences) + f". The walk: {tables.describe_walk(first.virtual)}",
-                 operation=op.number)
+            self._fail_at(name, differences[0].virtual, tables, op, f"{self._call(name)} maps what was asked for, and nothing else, "
+                          f"at checkpoint {op.line.split()[-1]!r}", "; ".join(difference.text for difference in differences))
         for slot in range(USER_BEGIN // LARGE_PAGE, USER_END // LARGE_PAGE):
             first_page = self.model.user[name].get(slot * 1024)
             if first_page and first_page.large and not tables.is_large(tables.directory[slot]):
@@ -445,9 +459,8 @@ class PagingScenario(Scenario):
                                                          (PIECE_SLOT + LARGE_PAGE, ADDRESS_SPACE))
                            for difference in compare(want, tables.pages(begin, end), begin, end, limit=3)]
             if differences:
-                fail("the shared range maps what the kernel had at boot and what was asked for since, and nothing else",
-                     "; ".join(difference.text for difference in differences)
-                     + f". The walk: {tables.describe_walk(differences[0].virtual)}", operation=op.number)
+                self._fail_at(name, differences[0].virtual, tables, op, "the shared range maps what the kernel had at boot and what "
+                              "was asked for since, and nothing else", "; ".join(difference.text for difference in differences))
             return
         self._verify_shared_entries(name, tables, kernel, op)
 
@@ -495,7 +508,7 @@ class PagingScenario(Scenario):
         difference = f"{in_use - want} frames more than that are in use: leaked" if in_use > want else \
             f"{want - in_use} of these frames count as free: given back while still in use"
         fail(f"the frames taken are the tables that can be found: {count}" + (f", {self.owned} of the test's own" if self.owned else ""),
-             difference, operation=op.number)
+             difference, operation=self._number_of_last_call(op))
 
     def _verify_tlb(self, state: State, op: Op) -> None:
         active = next((tables for tables in state.tables.values() if tables.directory_frame == state.active), None)
@@ -516,11 +529,22 @@ class PagingScenario(Scenario):
                 stale = "the tables keep users out"
             if stale:
                 rights = " ".join(word for word, held in (("writable", entry.writable), ("user", entry.user)) if held)
-                fail("no TLB entry contradicts the page tables after a call returned",
-                     f"for {address:#010x} the CPU still remembers frame {entry.frame_address // PAGE:#x}{f' ({rights})' if rights else ''}, "
-                     f"but {stale}. The walk: {tables.describe_walk(address)}",
-                     "tlb::invalidate_page() after the entry has changed; a CPU that may hold more pages than that needs a flush, "
-                     "and global pages survive tlb::flush().", operation=op.number)
+                name = next((name for name, held in state.tables.items() if held is tables), "kernel")
+                self._fail_at(name, address, tables, op, "no TLB entry contradicts the page tables after a call returned",
+                              f"for {address:#010x} the CPU still remembers frame {entry.frame_address // PAGE:#x}"
+                              f"{f' ({rights})' if rights else ''}, but {stale}",
+                              "Call tlb::invalidate_page() after the entry has changed. A flush forgets more than one page, and "
+                              "tlb::flush() leaves global ones.")
+
+    def _fail_at(self, name: str, address: int, tables: TableSet, op: Op, expected: str, seen: str, hint: str = "") -> NoReturn:
+        """Ends the test over one address: with its walk, and the last call that concerned it."""
+        last = self._last_call(name, address)
+        fail(expected, f"{seen}. The walk: {tables.describe_walk(address)}" + (f". The last call there: {last}" if last else ""), hint,
+             operation=last.number if last else op.number)
+
+    def _number_of_last_call(self, op: Op) -> int:
+        last = self._last_call()
+        return last.number if last else op.number
 
     def _call(self, name: str) -> str:
         return "the kernel's directory" if name == "kernel" else f"directory {name}"
