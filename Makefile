@@ -38,11 +38,11 @@ grade: grading-kernel ## grade a submission [SUBMISSION=labs] [LAB=all] [SEED=n]
 
 .PHONY: view
 view: grading-kernel ## page tables and frame map as pictures [LAB=02-paging] [SUBMISSION=dir]
-	@$(FAULTLINE) view $(LAB) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(ARGS)
+	@$(FAULTLINE) view $(or $(filter-out all,$(LAB)),02-paging) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(ARGS)
 
 .PHONY: debug
 debug: grading-kernel ## GDB on the emulated machine [LAB=02-paging] [TEST=id] [SUBMISSION=dir] [GDBFLAGS=...]
-	@$(FAULTLINE) debug $(LAB) $(TEST) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(ARGS)
+	@$(FAULTLINE) debug $(or $(filter-out all,$(LAB)),02-paging) $(TEST) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(ARGS)
 
 .PHONY: run
 run: kernel ## boot the kernel, console in this terminal [EMU=qemu] [MEM=64] [APPEND=...] [PIECES=...]
