@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.machine import Machine, MemoryEntry
+from emulator.machine import LOW_MEMORY_END, MIB, Machine, MemoryEntry
 from judge.scenario import Checkpoint, Failure, Op, Scenario, expect
 from oracle.frames import FRAME_END, PAGE_SHIFT, PAGE_SIZE, FrameSet, Zone, usable_frames
 
@@ -242,8 +242,9 @@ class FramesScenario(Scenario):
     reads_tables = False
 
     def prepare(self) -> None:
-        """Unless a test is about zones, all memory lies in DMA: zones are the student's last step but one."""
-        self.machine = Machine(self.random.randrange(8, 13))
+        """A small machine with an odd end. Unless a test is about zones, all memory lies in DMA: zones are a late step."""
+        end = 8 * MIB - self.random.randrange(512) * PAGE_SIZE
+        self.machine = Machine(8, (MemoryEntry(0, LOW_MEMORY_END), MemoryEntry(MIB, end - MIB)))
 
     # One call each
 
