@@ -19,16 +19,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import Any
 
 from emulator.machine import MIB, RESERVED, Machine, MemoryEntry
 from judge.scenario import Op, Run, Scenario, expect, fail
 from judge.verdict import Failure
-from oracle.paging import (ADDRESS_SPACE, FULL_FLUSH_PAGES, LARGE_PAGE, PAGE, PIECE_SLOT, SHARED_BEGIN, USER_BEGIN, USER_END,
-                           WRITE_USER, Page, PageTables, Request, Rights)
-from paging.tables import (FRAME_MASK, PAGE_SIZE, PRESENT, USER, WRITABLE, PageRun, TableSet, compare, describe_entry,
-                           read_tables)
+from labs.paging_state import GIVE_FRAME, TAKE_FRAME, State, StateCheck
+from oracle.paging import (FULL_FLUSH_PAGES, LARGE_PAGE, PAGE, SHARED_BEGIN, USER_BEGIN, USER_END, WRITE_USER, PageTables,
+                           Request, Rights)
 
 # Memory that the machine has but the kernel may not allocate: the tests map it and know that nobody else uses it.
 POOL_BEGIN = 24 * MIB
@@ -36,18 +35,12 @@ POOL_END = 40 * MIB
 POOL_FRAME = POOL_BEGIN // PAGE
 POOL_FRAMES = (POOL_END - POOL_BEGIN) // PAGE
 
-KMAP_WINDOW = (0xF000_0000, 0xF040_0000)  # temporary mappings come and go here: mm/paging/layout.h
-FREED_POISON = 0xF4EEDF4E                 # kFreedFramePoison in mm/physical/frame_allocator.h
-# What a directory entry means: the CPU notes accesses in the rest (and writes, if a recursive slot makes it a page's entry).
-MEANING = FRAME_MASK | PRESENT | WRITABLE | USER | PAGE_SIZE
+FREED_POISON = 0xF4EEDF4E  # kFreedFramePoison in mm/physical/frame_allocator.h
 
-# Functions whose calls are counted from outside, with breakpoints: no variable of the kernel is believed.
-TAKE_FRAME = "mm::frame_allocator::allocate(Order, mm::Zone, mm::Contents)"
-GIVE_FRAME = "mm::frame_allocator::free(FrameNumber, Order)"
 FULL_FLUSHES = {"mm::tlb::flush()": "flush()", "mm::tlb::flush_including_global()": "flush_including_global()"}
 
-STALE_HINT = ("If the tables are right, the CPU still uses a translation that it remembers: who changes an entry must forget the old "
-              "one (tlb.h).")
+STALE_HINT = ("If the tables are right, the CPU still uses a translation that it remembers: who changes an entry must forget the "
+              "old one (tlb.h).")
 
 WHY_ERROR = {
     "InvalidArgument": "the request contradicts itself",
@@ -85,17 +78,6 @@ class Directory:
         return f"directory {self.name}" if self.op else "the kernel's directory"
 
 
-@dataclass
-class State:
-    """What the host read at one checkpoint."""
-
-    name: str
-    tables: dict[str, TableSet] = field(default_factory=dict)  # by directory
-    active: int = 0                                            # frame that CR3 points to
-    tlb: dict[int, Any] = field(default_factory=dict)          # touched address -> TLB entry or None
-    calls: dict[str, int] = field(default_factory=dict)        # of each counted function since the first state
-
-
 class PagingScenario(Scenario):
     """One boot of a kernel with the paging piece under test."""
 
@@ -123,7 +105,8 @@ class PagingScenario(Scenario):
         self._history: list[tuple[Op, Request | None]] = []  # calls of the piece that have been gone through
         self._counted: list[str] = []  # functions
         self._counter: Any = None
-        self.start = self.state("start")
+        self.start = State("start")
+        self.state("start", self.start)
 
     # -- the piece ---------------------------------------------------------------------------------------------------
 
@@ -226,9 +209,9 @@ class PagingScenario(Scenario):
         """The states of this test look into the TLB, too."""
         self._watches_tlb = True
 
-    def state(self, name: str) -> State:
+    def state(self, name: str, state: State | None = None) -> State:
         """Stops the machine and looks at all of it: see the top of this file."""
-        state = State(name)
+        state = state or State(name)
         self._looked_at |= set(self.alive)
         directories, touched = dict(self.alive), list(dict.fromkeys(self.touched)) if self._watches_tlb else []
         checkpoint = self.checkpoint(name, lambda target: self._look(target, state, directories, touched))
@@ -310,7 +293,7 @@ class PagingScenario(Scenario):
                 return
             check(op)
 
-    def _last_call(self, name: str = "", address: int | None = None) -> Op | None:
+    def last_call(self, name: str = "", address: int | None = None) -> Op | None:
         """The last call that concerned this address of a directory, or just the last one: that is where to look."""
         for op, request in reversed(self._history):
             if address is None or (request and request.start <= address < request.end and request.directory in (name, "kernel")):
@@ -354,7 +337,8 @@ class PagingScenario(Scenario):
         elif op.error not in allowed:
             if self.frames_left is not None and op.error == "OutOfMemory" and self.model.tables_needed(request):
                 return  # it wanted more tables for a while than it would have needed
-            fail(f"{op} is refused with {_errors(allowed)}" if allowed else f"{op} succeeds", f"Error::{op.error}", operation=op.number)
+            wanted = f"is refused with {_errors(allowed)}" if allowed else "succeeds"
+            fail(f"{op} {wanted}", f"Error::{op.error}", operation=op.number)
 
     def _translated(self, op: Op, directory: Directory, address: int) -> None:
         if USER_BEGIN <= address < USER_END or address >= SHARED_BEGIN:
@@ -375,18 +359,20 @@ class PagingScenario(Scenario):
     def _has_read(self, op: Op, address: int) -> None:
         physical = self.model.physical(self.active.name, address)
         if physical is None:
-            expect(not op.ok, f"nothing is mapped at {address:#010x}, so that a read there faults", f"{op} read {op.says}{self._after(address)}",
-                   STALE_HINT, operation=op.number)
+            expect(not op.ok, f"nothing is mapped at {address:#010x}, so that a read there faults",
+                   f"{op} read {op.says}{self._after(address)}", STALE_HINT, operation=op.number)
             return
         want = self.memory.get((physical // PAGE, physical % PAGE))
-        expect(op.ok, f"{address:#010x} is mapped to {physical:#010x} and can be read", f"{op}: no page there", operation=op.number)
-        expect(want is None or op.value == want, f"a read of {address:#010x} finds {want or 0:#010x}, which frame {physical // PAGE:#x} holds",
+        expect(op.ok, f"{address:#010x} is mapped to {physical:#010x} and can be read", f"{op}: no page there",
+               operation=op.number)
+        expect(want is None or op.value == want,
+               f"a read of {address:#010x} finds {want or 0:#010x}, which frame {physical // PAGE:#x} holds",
                f"{op} read {op.says}{self._where_from(op.value)}{self._after(address)}",
                STALE_HINT, operation=op.number)
 
     def _after(self, address: int) -> str:
-        last = self._last_call(self.active.name, address)
-        return f". The last call there: {last}" if last else ""
+        last = self.last_call(self.active.name, address)
+        return f". The last call there: {last}: {last.says}" if last else ""
 
     def _where_from(self, word: int) -> str:
         """Which frame of the test a word that was read belongs to."""
@@ -400,163 +386,24 @@ class PagingScenario(Scenario):
                operation=op.number)
         self.memory[physical // PAGE, physical % PAGE] = word
 
-    # -- looking -----------------------------------------------------------------------------------------------------
-
-    def _look(self, target: Any, state: State, directories: dict[str, Directory], touched: list[int]) -> State:
+    def _look(self, target: Any, state: State, directories: dict[str, Directory], touched: list[int]) -> None:
         """Reads the stopped machine: called by the judge at the checkpoint."""
-        registers = target.registers()
-        state.active = registers["cr3"] // PAGE
-        frames = _created_frames(target.serial())
-        frames["kernel"] = self.start.active if self.start.active else state.active
-        for name, directory in directories.items():
-            frame = frames["kernel"] if directory.op is None else frames.get(directory.op.number)
-            if frame is not None:
-                state.tables[name] = read_tables(target.physical, frame * PAGE, registers["cr4"],
-                                                 memory_end=self.machine.memory_bytes)
+        answers = _answers(target.serial())
+        frames = {name: answers[directory.op.number] for name, directory in directories.items()
+                  if directory.op is not None and directory.op.number in answers}
+        if state is not self.start:
+            frames["kernel"] = self.start.active
+        state.read(target, frames, touched, self.machine.memory_bytes)
         if self._counted:
             self._counter = self._counter or target.count_hits(self._counted)
             state.calls = self._counter.read()
-        state.tlb = target.tlb([address & ~(PAGE - 1) for address in touched]) if touched else {}
-        return state
 
     def _verify(self, op: Op, state: State) -> None:
-        if state is self.start:
-            return
-        for name, tables in state.tables.items():
-            self._verify_shape(name, tables, op)
-            self._verify_user_part(name, tables, op)
-            self._verify_kernel_part(name, tables, state.tables["kernel"], op)
-        if self._watches_frames:
-            self._verify_tables_taken(state, op)
-        self._verify_tlb(state, op)
-
-    def _verify_shape(self, name: str, tables: TableSet, op: Op) -> None:
-        findings = tables.findings(self.machine.memory_bytes)
-        if findings:
-            fail(f"the tables of {self._call(name)} are well formed", "; ".join(finding.text for finding in findings[:4]),
-                 operation=op.number)
-
-    def _verify_user_part(self, name: str, tables: TableSet, op: Op) -> None:
-        differences = compare(_runs(self.model.user[name]), tables.pages(USER_BEGIN, USER_END), USER_BEGIN, USER_END, limit=4)
-        if differences:
-            self._fail_at(name, differences[0].virtual, tables, op, f"{self._call(name)} maps what was asked for, and nothing else, "
-                          f"at checkpoint {op.line.split()[-1]!r}", "; ".join(difference.text for difference in differences))
-        for slot in range(USER_BEGIN // LARGE_PAGE, USER_END // LARGE_PAGE):
-            first_page = self.model.user[name].get(slot * 1024)
-            if first_page and first_page.large and not tables.is_large(tables.directory[slot]):
-                fail(f"the 4 MiB page at {slot * LARGE_PAGE:#010x} is one directory entry",
-                     f"PDE {slot} is {describe_entry(tables.directory[slot])}: a page table of 1024 small pages", operation=op.number)
-
-    def _verify_kernel_part(self, name: str, tables: TableSet, kernel: TableSet, op: Op) -> None:
-        start = self.start.tables["kernel"]
-        low = compare(start.pages(0, USER_BEGIN), tables.pages(0, USER_BEGIN), 0, USER_BEGIN, limit=3)
-        if low:
-            fail(f"{self._call(name)} has the kernel's map below {USER_BEGIN:#x}, as it was made at boot",
-                 "; ".join(difference.text for difference in low), operation=op.number)
-        if name == "kernel":
-            want = [*start.pages(SHARED_BEGIN, ADDRESS_SPACE), *_runs(self.model.shared)]
-            differences = [difference for begin, end in ((SHARED_BEGIN, KMAP_WINDOW[0]), (KMAP_WINDOW[1], PIECE_SLOT),
-                                                         (PIECE_SLOT + LARGE_PAGE, ADDRESS_SPACE))
-                           for difference in compare(want, tables.pages(begin, end), begin, end, limit=3)]
-            if differences:
-                self._fail_at(name, differences[0].virtual, tables, op, "the shared range maps what the kernel had at boot and what "
-                              "was asked for since, and nothing else", "; ".join(difference.text for difference in differences))
-            return
-        self._verify_shared_entries(name, tables, kernel, op)
-
-    def _verify_shared_entries(self, name: str, tables: TableSet, kernel: TableSet, op: Op) -> None:
-        """Another directory's entries of the shared range are those of the kernel's; one that is newer than the directory may
-        still be missing."""
-        start = self.start.tables["kernel"]
-        for slot in range(SHARED_BEGIN // LARGE_PAGE, 1024):
-            own, want = tables.directory[slot], kernel.directory[slot]
-            if slot == PIECE_SLOT // LARGE_PAGE or own & MEANING == want & MEANING:
-                continue
-            born_with = start.directory[slot] & 1 or slot in self.slots_at_birth[name]
-            if not own & 1 and not born_with:
-                continue
-            fail(f"{self._call(name)} shares the kernel's entries from {SHARED_BEGIN:#x} on",
-                 f"PDE {slot} ({slot * LARGE_PAGE:#010x}) is {describe_entry(own)} in {self._call(name)} and "
-                 f"{describe_entry(want)} in the kernel's", operation=op.number)
-
-    def _verify_tables_taken(self, state: State, op: Op) -> None:
-        """Recounts, from the tables themselves, the frames that the piece should hold."""
-        owner: dict[int, str] = {}
-        for name, tables in state.tables.items():
-            for slot, frame in tables.table_slots.items():
-                if not USER_BEGIN // LARGE_PAGE <= slot < USER_END // LARGE_PAGE:
-                    continue
-                what = f"PDE {slot} of {self._call(name)}"
-                if frame in owner:
-                    fail("a page table of the user range belongs to one directory entry alone",
-                         f"frame {frame:#x} is the page table of {owner[frame]} and of {what}", operation=op.number)
-                owner[frame] = what
-                if frame in tables.frames and not any(word & 1 for word in tables.frames[frame]):
-                    fail("a page table that becomes empty is given back",
-                         f"{what} ({slot * LARGE_PAGE:#010x}) still names the page table in frame {frame:#x}, in which nothing is mapped",
-                         operation=op.number)
-        kernel_slots = {slot for slot in state.tables["kernel"].table_slots if slot >= SHARED_BEGIN // LARGE_PAGE}
-        new_shared = kernel_slots - set(self.start.tables["kernel"].table_slots) - {PIECE_SLOT // LARGE_PAGE}
-        directories = len(state.tables) - 1
-        piece_tables = {tables.table_slots[slot] for tables in state.tables.values()
-                        for slot in (PIECE_SLOT // LARGE_PAGE,) if slot in tables.table_slots}
-        want = self.owned + directories + len(owner) + len(new_shared) + len(piece_tables)
-        in_use = state.calls[TAKE_FRAME] - state.calls[GIVE_FRAME]
-        if in_use == want:
-            return
-        count = f"{directories} directories, {len(owner)} page tables of the user range, {len(new_shared)} new ones of the shared range"
-        difference = f"{in_use - want} frames more than that are in use: leaked" if in_use > want else \
-            f"{want - in_use} of these frames count as free: given back while still in use"
-        fail(f"the frames taken are the tables that can be found: {count}" + (f", {self.owned} of the test's own" if self.owned else ""),
-             difference, operation=self._number_of_last_call(op))
-
-    def _verify_tlb(self, state: State, op: Op) -> None:
-        active = next((tables for tables in state.tables.values() if tables.directory_frame == state.active), None)
-        for address, entry in state.tlb.items():
-            # The kernel's directory speaks for the shared range: the active one may still lack an entry that the CPU has seen.
-            tables = state.tables["kernel"] if address >= SHARED_BEGIN else active
-            if entry is None or tables is None:
-                continue
-            walk = tables.translate(address)
-            stale = None
-            if walk is None:
-                stale = "nothing is mapped there any more"
-            elif entry.frame_address // PAGE != walk.physical // PAGE:
-                stale = f"the tables lead to frame {walk.physical // PAGE:#x}"
-            elif entry.writable and not walk.writable:
-                stale = "the tables make it read-only"
-            elif entry.user and not walk.user:
-                stale = "the tables keep users out"
-            if stale:
-                rights = " ".join(word for word, held in (("writable", entry.writable), ("user", entry.user)) if held)
-                name = next((name for name, held in state.tables.items() if held is tables), "kernel")
-                self._fail_at(name, address, tables, op, "no TLB entry contradicts the page tables after a call returned",
-                              f"for {address:#010x} the CPU still remembers frame {entry.frame_address // PAGE:#x}"
-                              f"{f' ({rights})' if rights else ''}, but {stale}",
-                              "Call tlb::invalidate_page() after the entry has changed. A flush forgets more than one page, and "
-                              "tlb::flush() leaves global ones.")
-
-    def _fail_at(self, name: str, address: int, tables: TableSet, op: Op, expected: str, seen: str, hint: str = "") -> NoReturn:
-        """Ends the test over one address: with its walk, and the last call that concerned it."""
-        last = self._last_call(name, address)
-        fail(expected, f"{seen}. The walk: {tables.describe_walk(address)}" + (f". The last call there: {last}" if last else ""), hint,
-             operation=last.number if last else op.number)
-
-    def _number_of_last_call(self, op: Op) -> int:
-        last = self._last_call()
-        return last.number if last else op.number
-
-    def _call(self, name: str) -> str:
-        return "the kernel's directory" if name == "kernel" else f"directory {name}"
+        if state is not self.start:
+            StateCheck(self, state, op).check(frames=self._watches_frames)
 
 
-def _runs(pages: dict[int, Page]) -> Iterable[PageRun]:
-    """The model's pages in the form that compare() takes."""
-    for number, page in sorted(pages.items()):
-        yield PageRun(number * PAGE, page.frame * PAGE, PAGE, page.rights.writable, page.rights.user, page.rights.global_, page.large)
-
-
-def _created_frames(serial: bytes) -> dict[Any, int]:
+def _answers(serial: bytes) -> dict[int, int]:
     """First values of the operations so far, by number."""
     return {int(number): int(value, 16) for number, value in re.findall(rb"^=(\d+) ok (0x[0-9a-f]+)", serial, re.MULTILINE)}
 

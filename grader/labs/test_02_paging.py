@@ -240,7 +240,7 @@ def test_rights(paging: PagingScenario) -> None:
 
 
 def test_both_levels(paging: PagingScenario) -> None:
-    """Writing, and use by users, need the bit in the PDE and in the PTE: translate() says so when the kernel has lowered a PDE."""
+    """Writing, and use by users, need the bit in the PDE and in the PTE: translate() says so when the kernel lowered a PDE."""
     a = paging.create()
     page = paging.user_address() + 5 * PAGE
     paging.map(a, page, paging.frames(), 1, WRITE_USER)
@@ -383,7 +383,7 @@ def test_split_map(paging: PagingScenario) -> None:
         paging.read(address)
     paging.state("one-page")
     paging.map(a, start + LARGE_PAGE, frames, 1, READ_KERNEL, large=True)
-    paging.map(a, start + LARGE_PAGE - 3 * PAGE, paging.frames(5), 5, WRITE_USER, note="over the end of what was split, into the next")
+    paging.map(a, start + LARGE_PAGE - 3 * PAGE, paging.frames(5), 5, WRITE_USER, note="from what was split into the next")
     paging.state("over-a-border")
     paging.boot()
 
@@ -425,7 +425,8 @@ def test_kept_bits(paging: PagingScenario) -> None:
         then, now = before.tables[a.name], after.tables[a.name]
         for page, story in ((small, "was written"), (small + PAGE, "was read")):
             old, new = then.entries(page)[1] or 0, now.entries(page)[1] or 0
-            expect((old ^ new) & (ACCESSED | DIRTY) == 0, f"the page at {page:#010x} {story}, and protect() leaves that in its entry",
+            expect((old ^ new) & (ACCESSED | DIRTY) == 0,
+                   f"the page at {page:#010x} {story}, and protect() leaves that in its entry",
                    f"the PTE was {describe_entry(old)} and is {describe_entry(new)}",
                    "The CPU sets accessed and dirty, and only it knows: who builds a new entry must carry them over.")
         old = then.entries(large)[0]
@@ -433,7 +434,8 @@ def test_kept_bits(paging: PagingScenario) -> None:
             new = now.entries(large + number * PAGE)[1] or 0
             expect((old ^ new) & (ACCESSED | DIRTY) == 0,
                    "after a split each page has the accessed and dirty bits of the 4 MiB page, which was written",
-                   f"the PDE was {describe_entry(old, large=True)}, the PTE of {large + number * PAGE:#010x} is {describe_entry(new)}",
+                   f"the PDE was {describe_entry(old, large=True)}, "
+                   f"the PTE of {large + number * PAGE:#010x} is {describe_entry(new)}",
                    "Nobody knows which of the 1024 pages was written: it must count for all.")
 
     paging.then(check)
@@ -474,7 +476,8 @@ def test_arguments(paging: PagingScenario) -> None:
     paging.unmap(a, SHARED_BEGIN)
     paging.map(paging.kernel, SHARED_BEGIN - PAGE, new, 2, WRITE_KERNEL, note="begins outside")
     paging.state("refused")
-    for begin, count in ((start, 0x100000), (start, 0x100001), (start, 0xFFFFFFFF), (USER_BEGIN, (USER_END - USER_BEGIN) // PAGE + 1)):
+    all_and_one = (USER_END - USER_BEGIN) // PAGE + 1
+    for begin, count in ((start, 0x100000), (start, 0x100001), (start, 0xFFFFFFFF), (USER_BEGIN, all_and_one)):
         paging.unmap(a, begin, count)
         paging.protect(a, begin, count, READ_USER)
         paging.map(a, begin, new, count)
@@ -752,7 +755,7 @@ def _random_story(paging: PagingScenario, *, steps: int, large: bool) -> None:
     large_frames = [paging.large_frames(), paging.large_frames()]
 
     def ask(request: Request) -> None:
-        directory = paging.kernel if request.directory == "kernel" else next(d for d in directories if d.name == request.directory)
+        directory = next((own for own in directories if own.name == request.directory), paging.kernel)
         if request.verb == "map":
             paging.map(directory, request.start, request.frame, request.count, request.rights, large=request.large)
         elif request.verb == "unmap":
@@ -769,7 +772,8 @@ def _random_story(paging: PagingScenario, *, steps: int, large: bool) -> None:
         rights = random.choice(SHARED_RIGHTS if in_shared else USER_RIGHTS)
         verb = random.choice(("map", "map", "map", "unmap", "unmap", "protect"))
         if large and not in_shared and verb == "map" and random.random() < 0.4:
-            ask(Request("map", name, begin + random.randrange(2) * LARGE_PAGE, random.choice((1, 1, 2)), large_frames[0], True, rights))
+            first = begin + random.randrange(2) * LARGE_PAGE
+            ask(Request("map", name, first, random.choice((1, 1, 2)), large_frames[0], True, rights))
         elif large and not in_shared and verb != "map" and random.random() < 0.3:
             ask(Request(verb, name, begin + random.randrange(3) * LARGE_PAGE, 1024, rights=rights))
         else:
@@ -784,7 +788,8 @@ def _random_story(paging: PagingScenario, *, steps: int, large: bool) -> None:
                 page += random.randrange(1, PAGE)
             elif slip < 0.1:
                 rights = Rights(rights.writable, True, True)
-            ask(Request(verb, name, page, count, random.randrange(POOL_FRAME, POOL_FRAME + POOL_FRAMES // 2 - count), False, rights))
+            frame = random.randrange(POOL_FRAME, POOL_FRAME + POOL_FRAMES // 2 - count)
+            ask(Request(verb, name, page, count, frame, False, rights))
         for _ in range(3):
             space = plan.shared if random.random() < 0.2 else plan.user[active.name]
             if not space:
