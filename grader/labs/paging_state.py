@@ -6,6 +6,7 @@ and frames are counted by the calls of the frame allocator.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -46,8 +47,9 @@ class State:
         """Reads the stopped machine: the tables of the directories in `frames`, the TLB at `touched`."""
         registers = target.registers()
         self.active = registers["cr3"] // PAGE
+        physical = functools.cache(target.physical)  # directories share most of their tables
         for name, frame in (frames or {"kernel": self.active}).items():
-            self.tables[name] = read_tables(target.physical, frame * PAGE, registers["cr4"], memory_end=memory_end)
+            self.tables[name] = read_tables(physical, frame * PAGE, registers["cr4"], memory_end=memory_end)
         self.tlb = target.tlb([address & ~(PAGE - 1) for address in touched]) if touched else {}
 
 
