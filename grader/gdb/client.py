@@ -272,7 +272,10 @@ class Target:
 
     def count_hits(self, symbols: Sequence[str]) -> HitCounter:
         """Counts from now on how often each function is entered, without stopping there. A breakpoint slot each, of 16."""
-        addresses = {symbol: self.symbol(symbol) for symbol in symbols}
+        return self.count_hits_at({symbol: self.symbol(symbol) for symbol in symbols})
+
+    def count_hits_at(self, addresses: dict[str, int]) -> HitCounter:
+        """The same for functions whose addresses are known."""
         refusal = self.monitor("count " + " ".join(hex(address) for address in addresses.values())).strip()
         if refusal:
             raise EmulatorError(refusal)
@@ -320,6 +323,10 @@ class Target:
     def physical_ranges(self, ranges: Iterable[tuple[int, int]]) -> list[bytes]:
         """Several (address, length) pieces of physical memory for the price of one request."""
         return self._pieces(list(ranges), physical=True)
+
+    def physical_digest(self, address: int, length: int) -> str:
+        """BLAKE2b (16 bytes) of physical memory: to compare much of it without carrying it here."""
+        return self.monitor(f"digest {address:#x} {length:#x}").strip()
 
     def linear(self, address: int, length: int) -> bytes:
         """Bytes as the page tables in memory show them; ProbeError when a page is not mapped."""

@@ -34,6 +34,7 @@ Commands of the bridge (everything else goes to Bochs's debugger; `monitor bochs
   monitor tlb ADDR...         what the TLB holds for the pages of these addresses
   monitor count ADDR...       count how often execution comes here, without stopping
   monitor counts              the counts
+  monitor digest ADDR LENGTH  BLAKE2b of physical memory
   monitor bochs COMMAND       COMMAND for Bochs, though the bridge knows one of that name
 Of Bochs's, useful are: info tab, page ADDR, creg, sreg, info gdt, info idt, info tss, print-stack, doit 1.
 """
@@ -360,6 +361,13 @@ class Stub:
             lines += [f"{address:#010x} {line}" for line in found] or [f"{address:#010x} none"]
         return "\n".join(lines)
 
+    def _monitor_digest(self, words: "list[str]") -> str:
+        if len(words) != 2:
+            return "usage: monitor digest ADDR LENGTH"
+        from _blake2 import blake2b  # hashlib itself takes longer to import than this takes to run
+
+        return blake2b(self._debugger.read_physical(*_numbers(words)), digest_size=16).hexdigest()
+
     def _monitor_count(self, words: "list[str]") -> str:
         for address in _numbers(words):
             if len({*self._used_slots(), address}) > BREAKPOINT_SLOTS:
@@ -409,6 +417,7 @@ _MONITOR = {
     "ticks": Stub._monitor_ticks,
     "budget": Stub._monitor_budget,
     "tlb": Stub._monitor_tlb,
+    "digest": Stub._monitor_digest,
     "count": Stub._monitor_count,
     "counts": Stub._monitor_counts,
 }

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -97,6 +97,9 @@ class Probe:
         except KeyError:
             return self._target.symbol(name)
 
+    def count_hits(self, symbols: Sequence[str]) -> Any:
+        return self._target.count_hits_at({symbol: self.symbol(symbol) for symbol in symbols})
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
 
@@ -125,18 +128,26 @@ class OneBoot:
             answers = read_answers(self.serial, self.scenario.operations, finished=finished)
             for op, answer in zip(self.scenario.operations, answers):
                 op.finish(answer.error, answer.values, answer.ticks)
-            if stop.kind != "breakpoint":
-                self.ended(stop, len(answers))
-            elif stop.symbol == "harness_checkpoint":
-                self.checkpoint(len(answers))
-            elif stop.symbol == "harness_finished":
+            if finished:
                 self.finished(answers)
                 return
-            elif stop.symbol == "not_implemented_stop":
-                words = [self.target.string(self.target.argument(index)) for index in (0, 1)]
-                raise self.crash(len(answers)).not_implemented(*words)
-            else:
-                raise self.crash(len(answers)).panic(escaped(self.serial[-2000:]))
+            try:
+                self.stopped(stop, len(answers))
+            except ProbeError as error:
+                raise Failure("the kernel's memory can be read at every stop", f"GDB cannot read it: {error}",
+                              "Is the kernel's own part of the page directory still there?", operation=len(answers) + 1) from None
+
+    def stopped(self, stop: Any, answered: int) -> None:
+        """Goes on from a checkpoint; raises a Failure at every other stop before the end."""
+        if stop.kind != "breakpoint":
+            self.ended(stop, answered)
+        elif stop.symbol == "harness_checkpoint":
+            self.checkpoint(answered)
+        elif stop.symbol == "not_implemented_stop":
+            words = [self.target.string(self.target.argument(index)) for index in (0, 1)]
+            raise self.crash(answered).not_implemented(*words)
+        else:
+            raise self.crash(answered).panic(escaped(self.serial[-2000:]))
 
     def crash(self, answered: int) -> Crash:
         operations = self.scenario.operations
@@ -181,11 +192,7 @@ class OneBoot:
             checkpoint._tables = read_tables(self.target.physical, registers["cr3"], registers["cr4"],
                                              memory_end=self.scenario.machine.memory_bytes)
         if checkpoint._probe is not None:
-            try:
-                checkpoint.probe = checkpoint._probe(Probe(self.target, self.boots.build.image))
-            except ProbeError as error:
-                raise Failure(f"the kernel's memory can be read at {checkpoint}", f"GDB cannot read it: {error}",
-                              "Is the kernel's own part of the page directory still there?", operation=checkpoint.op.number) from None
+            checkpoint.probe = checkpoint._probe(Probe(self.target, self.boots.build.image))
         if self.boots.snapshots is not None:
             self.keep(checkpoint)
 
@@ -220,8 +227,8 @@ class OneBoot:
     def compare_image(self) -> None:
         """Code and constants must be what was loaded: a piece that rewrites the kernel is named here."""
         for part in self.boots.build.image.protected:
-            seen = self.target.physical(part.address, len(part.data))
-            if seen != part.data:
+            if self.target.physical_digest(part.address, len(part.data)) != hashlib.blake2b(part.data, digest_size=16).hexdigest():
+                seen = self.target.physical(part.address, len(part.data))
                 offset = next((i for i, (a, b) in enumerate(zip(seen, part.data)) if a != b), 0)
                 address = part.address + offset
                 raise Failure(f"the kernel's {part.name} is the same after the run as before",
