@@ -20,8 +20,10 @@ ENTRIES_PER_LINE = 3
 FRAME_INFO = 16  # sizeof(FrameInfo); the byte at 4 is FrameInfo::use
 ALLOCATED = 3  # FrameUse::Allocated
 IDENTITY_END = 256 << 20
+KMAP_INDEX = 0xF000_0000 >> 22  # the directory's entry for temporary mappings; kernel stacks come behind it
+LARGE = 1 << 7  # in a directory entry: it maps 4 MiB itself
 BIOS_FRAMES = FrameSet([(0x9F, 0x100)])
-KERNEL_FRAMES_AT_MOST = 24  # page tables and stack that the kernel takes for itself while it boots
+OTHER_FRAMES_AT_MOST = 8  # reserved by the kernel, and not among what the host can see in use
 
 TROUBLES = {
     1: "allocate() handed out frame {frame:#x}, which the caller had been given before and still holds",
@@ -75,6 +77,7 @@ class Memory:
     """What lies in the machine's memory at one checkpoint, read there by the host. The piece is not asked."""
 
     reserved: FrameSet  # the kernel's list of what is taken, as it was handed to initialize()
+    tables: FrameSet  # frame table, page directory and tables, kernel stack: where the CPU and the kernel really use them
     kernels: FrameSet  # frames that the kernel has allocated since
     held: FrameSet  # frames that the guest was given and has not given back
     samples: dict[int, bytes]  # contents of the frames that the test wanted to see
@@ -94,7 +97,7 @@ class Look:
         frame_count = min(_word(target, "mm::frame_table::(anonymous namespace)::entries"), FRAME_END)
         held = FrameSet.from_bitmap(target.physical(target.symbol("frames_guest::owned"), -(-frame_count // 32) * 4))
         samples = {frame: target.physical(frame << PAGE_SHIFT, PAGE_SIZE) for frame in self._sample(held)}
-        self.memory = Memory(_reserved(target), _kernels_frames(target, frame_count), held, samples)
+        self.memory = Memory(_reserved(target), _tables(target, frame_count), _kernels_frames(target, frame_count), held, samples)
 
     @property
     def held(self) -> FrameSet:
@@ -124,7 +127,8 @@ class Look:
             "the BIOS area": BIOS_FRAMES,
             "the kernel's image": FrameSet.covering_bytes([run.layout.kernel]),
             "a boot module": FrameSet.covering_bytes(run.layout.modules),
-            "the kernel's tables and stack": self._after_boot.reserved - FrameSet([(0, 0x100)]),
+            "the kernel's tables and stack": self._after_boot.tables,
+            "what else the kernel has reserved": self._after_boot.reserved,
         }
 
     @property
@@ -135,12 +139,11 @@ class Look:
 
     def _check_reserved(self, usable: FrameSet, reserved: FrameSet) -> None:
         """The list of reserved ranges lies in the kernel's memory: a piece that inflates it must not profit."""
-        known = FrameSet([(0, 1)]) | BIOS_FRAMES | self.places["the kernel's image"] | self.places["a boot module"]
-        table_frames = -(-usable.ranges[-1][1] * FRAME_INFO // PAGE_SIZE) if usable else 0
-        extra = len(reserved - known)
-        expect(not known - reserved and extra <= table_frames + KERNEL_FRAMES_AT_MOST,
+        known = FrameSet([(0, 1)]) | BIOS_FRAMES | self.places["the kernel's image"] | self.places["a boot module"] | self._after_boot.tables
+        missing, extra = known & usable - reserved, reserved - known
+        expect(not missing and len(extra) <= OTHER_FRAMES_AT_MOST,
                "the kernel's list of reserved ranges is as the boot made it: BIOS, image, modules, frame table, page tables, stack",
-               f"the list holds {extra} frames beyond image and modules: something has written to the kernel's memory",
+               f"{len(extra)} frames too many in the list, {len(missing)} missing: something has written to the kernel's memory",
                "initialize() gets these ranges to read, not to change.")
 
 
@@ -153,6 +156,23 @@ def _reserved(target: Any) -> FrameSet:
     count = min(_word(target, "mm::boot_memory::reserved_count"), 64)
     words = target.physical(target.symbol("mm::boot_memory::reserved_frames"), count * 8)
     return FrameSet(struct.iter_unpack("<II", words))
+
+
+def _tables(target: Any, frame_count: int) -> FrameSet:
+    """The frame table, and what CR3 leads to: the page directory, its tables, and the stacks mapped through the shared range."""
+    home = _word(target, "mm::frame_table::(anonymous namespace)::table")
+    directory = target.registers()["cr3"] & ~0xFFF
+    entries = _entries(target, directory)
+    tables = {index: entry & ~0xFFF for index, entry in entries.items() if not entry & LARGE}
+    stacks = [entry & ~0xFFF for index, table in tables.items() if index > KMAP_INDEX for entry in _entries(target, table).values()]
+    frames = FrameSet.of_frames(address >> PAGE_SHIFT for address in (directory, *tables.values(), *stacks))
+    return frames | FrameSet.covering_bytes([(home, home + frame_count * FRAME_INFO)])
+
+
+def _entries(target: Any, table: int) -> dict[int, int]:
+    """The entries of a page directory or page table that are present, by index."""
+    words = struct.unpack("<1024I", target.physical(table, PAGE_SIZE))
+    return {index: word for index, word in enumerate(words) if word & 1}
 
 
 def _kernels_frames(target: Any, frame_count: int) -> FrameSet:

@@ -189,6 +189,8 @@ def test_reserved(frames: FramesScenario) -> None:
         stolen = look.held & place
         expect(not stolen, f"no frame of {name} is ever handed out", f"allocate() returned {len(stolen)} of them: {stolen}",
                "initialize() gets these as `reserved`, in any order; they may overlap each other and reach outside `usable`.")
+    strange = look.held - look.all_frames
+    expect(not strange, "only free frames of memory are handed out", f"{strange} were")
     expect(sum(bulk.done for bulk in taken) > 0, "frames that nobody has reserved are handed out", f"none was: Error::{taken[-1].error}")
 
 
