@@ -50,6 +50,7 @@ run: kernel ## boot the kernel, console in this terminal [EMU=qemu] [MEM=64] [AP
 
 .PHONY: test
 test: setup docs ## all tests: kernel, grader, both labs, the corpus, the docs
+	@test -d grader/tests || { echo "make test: this is a student's tree, without the grader's own tests; \`make grade\` judges your labs" >&2; exit 1; }
 	@$(MAKE) --no-print-directory -j$(JOBS) kernel-elf
 	@$(MAKE) --no-print-directory -j$(JOBS) PROFILE=grading kernel-grading
 	@/usr/bin/python3 -m pytest -n $(JOBS) grader/tests $(ARGS)
