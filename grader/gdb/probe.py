@@ -124,7 +124,7 @@ class Probe:
         while block is not None and block.function is None:
             block = block.superblock
         if block is not None:
-            return block.function.print_name.partition("(")[0] + "()"
+            return block.function.print_name.replace("(anonymous namespace)::", "").partition("(")[0] + "()"
         text = gdb.execute("info symbol %d" % address, to_string=True).strip()
         return text.partition(" in section")[0] if " in section" in text else "%#010x" % address
 

@@ -153,4 +153,4 @@ def _patched(lab: Lab, name: str, patch: Path | None) -> SourceFile:
             raise Refused([Refusal(paths.shown(patch), 0, f"the patch does not apply: {(done.stdout + done.stderr).strip()}",
                                    f"make it anew against {paths.shown(original)}")])
         text = Path(str(target) + ".new").read_text("utf-8")
-    return SourceFile(name, patch, paths.shown(patch), text)
+    return SourceFile(name, patch, paths.shown(patch.with_suffix("")), text)  # lines are those of the patched file

@@ -26,7 +26,7 @@ def kernel() -> Path:
 
 
 def code_addresses(elf: Path) -> dict[str, int]:
-    lines = subprocess.run(["nm", str(elf)], capture_output=True, text=True, check=True).stdout.splitlines()
+    lines = subprocess.run(["i686-linux-gnu-nm", str(elf)], capture_output=True, text=True, check=True).stdout.splitlines()
     rows = [line.split() for line in lines]
     return {name: int(address, 16) for address, kind, name in rows if kind in "tTW"}
 
@@ -66,7 +66,7 @@ def test_the_second_link_moves_no_code(kernel):
 
 def test_the_kernel_holds_the_table_of_its_own_code(kernel, tmp_path):
     section = tmp_path / "section"
-    subprocess.run(["objcopy", "-O", "binary", "--only-section=.symbols", str(kernel), str(section)], check=True)
+    subprocess.run(["i686-linux-gnu-objcopy", "-O", "binary", "--only-section=.symbols", str(kernel), str(section)], check=True)
     expected = {function.address: function.name for function in symbols.read_functions(kernel)}
     assert read_table(section.read_bytes()) == expected
 
