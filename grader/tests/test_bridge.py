@@ -254,6 +254,7 @@ def _start_looping(guest: Path, folder: Path) -> subprocess.Popen[bytes]:
     (folder / "script.gdb").write_text(script)
     command += ["-x", str(folder / "script.gdb")]
     command[1:1] = ["-nx", "-batch"]
+    command[:0] = ["env", "--default-signal=HUP"]  # or it would ignore what the tests' own parent ignores, as under nohup
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     )
@@ -261,6 +262,15 @@ def _start_looping(guest: Path, folder: Path) -> subprocess.Popen[bytes]:
     while _processor_seconds(bochs) < 0.4:
         time.sleep(0.02)
     return process
+
+
+def _wait_for_end(process: subprocess.Popen[bytes]) -> None:
+    """Fails when GDB does not end, and then leaves nothing running."""
+    try:
+        process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
 
 
 def _processor_seconds(process: int) -> float:
@@ -288,7 +298,7 @@ def test_an_emulator_killed_while_it_runs(guest: Path, tmp_path: Path) -> None:
 def test_nothing_stays_behind_a_killed_gdb(guest: Path, tmp_path: Path, end: signal.Signals) -> None:
     with _start_looping(guest, tmp_path) as process:
         process.send_signal(end)
-        process.communicate(timeout=30)
+        _wait_for_end(process)
     assert wait_until_gone(str(tmp_path)) == []
 
 
@@ -298,7 +308,7 @@ def test_nothing_stays_behind_a_killed_bridge(guest: Path, tmp_path: Path, end: 
         bridges = [n for n in processes_with(str(tmp_path / "run")) if Path(f"/proc/{n}/comm").read_text() == "bridge\n"]
         assert len(bridges) == 1
         os.kill(bridges[0], end)
-        process.communicate(timeout=30)
+        _wait_for_end(process)
     assert wait_until_gone(str(tmp_path)) == []
 
 
