@@ -30,7 +30,7 @@ from judge.image import KernelImage
 from judge.lab import Lab, Test
 from judge.labcode import scenario_class, test_function
 from judge.record import Record, write_json
-from judge.scenario import Checkpoint, Op, Run, Scenario
+from judge.scenario import Checkpoint, Run, Scenario
 from judge.transcript import escaped, read_answers
 from judge.verdict import EmulatorTrouble, Failure
 from paging.snapshot import NamedRange, take_snapshot
@@ -363,8 +363,8 @@ def provenance(build: Build) -> dict[str, Any]:
 
 
 def _judging_files(lab: Lab) -> list[Path]:
-    return [lab.folder / "lab.toml", paths.GRADER / "labs" / f"{lab.test_module}.py", paths.GRADER / "labs" / f"{lab.fixture}.py",
-            paths.GRADER / "oracle" / f"{lab.fixture}.py"]
+    scenario = sorted((paths.GRADER / "labs").glob(f"{lab.fixture}*.py"))
+    return [lab.folder / "lab.toml", *lab.test_files, *scenario, paths.GRADER / "oracle" / f"{lab.fixture}.py"]
 
 
 def tool_versions() -> dict[str, str]:

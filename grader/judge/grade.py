@@ -16,6 +16,7 @@ from typing import Any
 from judge import paths
 from judge.build import Build, BuildError, build, prepare_kernel
 from judge.lab import Lab, Test
+from judge.labcode import test_function
 from judge.record import Record, mark_blocked, read_records
 from judge.runs import RUN_VARIABLE, RunFolder, mark_latest, new_run
 from judge.submission import Refused
@@ -127,13 +128,21 @@ def _build_all(result: Result) -> None:
             lab.refused = str(error)
 
 
+def _pytest_names(lab: Lab, only: Test | None) -> list[str]:
+    """What pytest is to run: all files of the lab, or one function."""
+    if only is None:
+        return [f"labs/{file.name}" for file in lab.test_files]
+    function = test_function(lab, only)
+    return [f"{function.__module__.replace('.', '/')}.py::{only.function}"]
+
+
 def _run_tests(result: Result, jobs: int, expression: str, only: Test | None, snapshots: bool, progress: Progress) -> None:
     """pytest in a process group of its own, so that nothing of it outlives this process."""
     assert result.run is not None
     builds = [lab.build for lab in result.labs if lab.build]
     result.run.write(result.seed, builds, snapshots)
     mark_latest(result.run)
-    names = [f"labs/{build.lab.test_module}.py" + (f"::{only.function}" if only else "") for build in builds]
+    names = [name for build in builds for name in _pytest_names(build.lab, only)]
     count = sum(len(build.lab.tests) for build in builds)
     command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", *names]
     command += ["-n", str(min(jobs, count))] if jobs > 1 else ["-p", "no:xdist"]

@@ -57,9 +57,11 @@ class Lab:
         return sum(test.points for test in self.tests)
 
     @property
-    def test_module(self) -> str:
-        """ "01-frames" -> "test_01_frames"."""
-        return "test_" + self.name.replace("-", "_")
+    def test_files(self) -> tuple[Path, ...]:
+        """grader/labs/test_01_frames.py, and those beside it that take up one subject each, such as test_01_frames_map.py."""
+        stem = "test_" + self.name.replace("-", "_")
+        folder = paths.GRADER / "labs"
+        return (folder / f"{stem}.py", *sorted(folder.glob(f"{stem}_*.py")))
 
     @property
     def handout(self) -> Path:

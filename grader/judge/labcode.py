@@ -12,18 +12,18 @@ from judge.lab import Lab, LabError, Test
 from judge.scenario import Scenario
 
 
-def test_module(lab: Lab) -> ModuleType:
-    """labs/test_NN_name.py."""
-    return importlib.import_module(f"labs.{lab.test_module}")
+def test_modules(lab: Lab) -> list[ModuleType]:
+    """labs/test_NN_name.py and labs/test_NN_name_subject.py."""
+    return [importlib.import_module(f"labs.{file.stem}") for file in lab.test_files]
 
 
 def test_function(lab: Lab, test: Test) -> Callable[[Scenario], None]:
-    """ "frames.unique" is test_unique()."""
-    function = getattr(test_module(lab), test.function, None)
-    if function is None:
-        raise LabError(f"{paths.shown(lab.folder / 'lab.toml')}: test {test.id} has no function {test.function}() in "
-                       f"grader/labs/{lab.test_module}.py")
-    return function
+    """ "frames.unique" is test_unique(), in one of the lab's modules."""
+    for module in test_modules(lab):
+        if hasattr(module, test.function):
+            return getattr(module, test.function)
+    files = ", ".join(paths.shown(file) for file in lab.test_files)
+    raise LabError(f"{paths.shown(lab.folder / 'lab.toml')}: test {test.id} has no function {test.function}() in {files}")
 
 
 def scenario_class(lab: Lab) -> type[Scenario]:
@@ -37,5 +37,5 @@ def scenario_class(lab: Lab) -> type[Scenario]:
 
 
 # These names begin with "test" for a reason of their own, not pytest's.
-test_module.__test__ = False  # type: ignore[attr-defined]
+test_modules.__test__ = False  # type: ignore[attr-defined]
 test_function.__test__ = False  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ from typing import Any
 from judge import paths
 from judge.build import Build
 from judge.image import KernelImage
-from judge.lab import Lab, find_lab
+from judge.lab import find_lab
 from judge.record import write_json
 from judge.submission import Submission
 

@@ -15,7 +15,7 @@ import pytest
 
 from judge.build import Build
 from judge.engine import Engine
-from judge.lab import all_labs, find_lab
+from judge.lab import all_labs
 from judge.record import write_record
 from judge.runs import RUN_VARIABLE, RunFolder
 
@@ -53,7 +53,7 @@ def _build(lab_name: str) -> Build | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool:
     """Runs the test through the engine and writes its record."""
-    lab = find_lab(pyfuncitem.path.stem.removeprefix("test_").replace("_", "-"))
+    lab = next(lab for lab in all_labs() if pyfuncitem.path in lab.test_files)
     build = _build(lab.name)
     if build is None:
         pytest.skip("these tests judge a submission: run them through grader/faultline grade")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import pytest
 
 from judge import paths
 from judge.lab import LabError, all_labs, find_lab, load_lab
-from judge.labcode import scenario_class, test_function as function_of
+from judge.labcode import scenario_class, test_function as function_of, test_modules as modules_of
 from judge.scenario import Scenario
 
 GOOD = '''title = "Frames"
@@ -50,7 +49,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_a_good_file(tmp_path: Path) -> None:
     lab = load_lab(write(tmp_path, GOOD))
-    assert (lab.name, lab.title, lab.max_points, lab.test_module) == ("07-trial", "Frames", 3.5, "test_07_trial")
+    assert (lab.name, lab.title, lab.max_points, lab.test_files[0].name) == ("07-trial", "Frames", 3.5, "test_07_trial.py")
     assert lab.test("second").needs == ("trial.first",) and lab.test("trial.first").function == "test_first"
 
 
@@ -118,9 +117,8 @@ def test_every_lab_is_whole() -> None:
         assert issubclass(scenario_class(lab), Scenario)
         for test in lab.tests:
             assert function_of(lab, test).__doc__, f"{test.function} does not say what it checks"
-        module = importlib.import_module(f"labs.{lab.test_module}")
-        functions = {name for name in vars(module) if name.startswith("test_")}
-        assert functions == {test.function for test in lab.tests}
+        functions = [name for module in modules_of(lab) for name in vars(module) if name.startswith("test_")]
+        assert sorted(functions) == sorted(test.function for test in lab.tests)
         for path in (*lab.contracts, *(f"kernel/{name}" for name in lab.includes if name != "config.h")):
             assert (paths.ROOT / path).is_file(), f"{lab.name}: {path} does not exist"
         for name in lab.files:
