@@ -106,7 +106,7 @@ class Stub:
         for piece in text.split(";"):
             kind, address, length = piece.split(",")
             start, count = int(address, 16), int(length, 16)
-            part = self._debugger.read_physical(start, count) if kind == "p" else self._debugger.read_linear(start, count)
+            part = self._debugger.memory.read_physical(start, count) if kind == "p" else self._debugger.memory.read_linear(start, count)
             if len(part) < count:
                 return b"E.Cannot access memory at address 0x%x" % (start + len(part))
             data += part
@@ -178,9 +178,9 @@ class Stub:
         if length == 0:
             return b""
         if self._physical:
-            data = self._debugger.read_physical(address, length)
+            data = self._debugger.memory.read_physical(address, length)
         else:
-            data = self._debugger.read_linear(address, length)
+            data = self._debugger.memory.read_linear(address, length)
         return data.hex().encode() or _ERROR_NO_MEMORY
 
     def _write_memory(self, text: str) -> bytes:
@@ -188,13 +188,13 @@ class Stub:
         address = int(place.partition(",")[0], 16)
         data = bytes.fromhex(digits)
         for start, chunk in _by_page(address, data):
-            physical = start if self._physical else self._debugger.translate(start)
+            physical = start if self._physical else self._debugger.memory.translate(start)
             if physical is None:
                 return _ERROR_NO_MEMORY
             if physical + len(chunk) > self._debugger.megabytes << 20:
                 self._complain(f"{physical:#x} is not memory: Bochs's debugger writes to RAM only")
                 return _ERROR_NO_MEMORY
-            self._debugger.write_physical(physical, chunk)
+            self._debugger.memory.write_physical(physical, chunk)
         return b"OK"
 
     # --- breakpoints and watchpoints ---------------------------------------------------------------------------------------
@@ -366,7 +366,7 @@ class Stub:
             return "usage: monitor digest ADDR LENGTH"
         from _blake2 import blake2b  # hashlib itself takes longer to import than this takes to run
 
-        return blake2b(self._debugger.read_physical(*_numbers(words)), digest_size=16).hexdigest()
+        return blake2b(self._debugger.memory.read_physical(*_numbers(words)), digest_size=16).hexdigest()
 
     def _monitor_count(self, words: "list[str]") -> str:
         for address in _numbers(words):

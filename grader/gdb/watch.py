@@ -126,7 +126,7 @@ class _Walk:
         return (entry & ~0xFFF) + address % _PAGE if entry & _PRESENT else None
 
     def _read(self, address: int) -> int:
-        return int.from_bytes(self._debugger.read_physical(address, 4), "little")
+        return int.from_bytes(self._debugger.memory.read_physical(address, 4), "little")
 
 
 def _value(text: str, marker: str) -> int:

@@ -404,7 +404,7 @@ def test_odd_names_of_folders(guest: Path, tmp_path: Path) -> None:
     rom.write_bytes(make_rom(guest, "calls").read_bytes())
     with BochsDebugger(rom, None, MACHINE, folder / "run") as debugger:
         assert debugger.eip == 0xFFF0
-        assert debugger.read_physical(0xFFFFFFF0, 4) == rom.read_bytes()[-16:-12]
+        assert debugger.memory.read_physical(0xFFFFFFF0, 4) == rom.read_bytes()[-16:-12]
 
 
 # --- the driver by itself -----------------------------------------------------------------------------------------------------
@@ -419,7 +419,7 @@ def test_a_disk_boots(tmp_path: Path) -> None:
         debugger.set_budget(100_000_000)
         stop = debugger.resume(wall_seconds=30)
         assert stop.kind == "halted"
-        assert debugger.read_physical(0x7E00, 4) == (0x12345678).to_bytes(4, "little")
+        assert debugger.memory.read_physical(0x7E00, 4) == (0x12345678).to_bytes(4, "little")
     assert processes_with(str(tmp_path)) == []
 
 
@@ -439,14 +439,14 @@ def test_large_reads_are_what_small_reads_are(guest: Path, tmp_path: Path, addre
         debugger.command(f"lb {address_of(guest, 'ready'):#x}")
         assert debugger.resume().kind == "breakpoint"
         for place in range(0x400000, 0x402000, 4):
-            debugger.write_physical(place, place.to_bytes(4, "little"))
+            debugger.memory.write_physical(place, place.to_bytes(4, "little"))
         pieces = range(address, address + length, 256)
-        small = b"".join(debugger.read_physical(at, min(256, address + length - at)) for at in pieces)
-        assert debugger.read_physical(address, length) == small
-        linear = debugger.read_linear(address, length)
+        small = b"".join(debugger.memory.read_physical(at, min(256, address + length - at)) for at in pieces)
+        assert debugger.memory.read_physical(address, length) == small
+        linear = debugger.memory.read_linear(address, length)
         assert len(linear) == mapped
         for at in range(0, mapped, 256):
-            assert linear[at : at + 256] == debugger.read_linear(address + at, min(256, mapped - at))
+            assert linear[at : at + 256] == debugger.memory.read_linear(address + at, min(256, mapped - at))
 
 
 def test_an_emulator_that_does_not_react_is_ended(guest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
