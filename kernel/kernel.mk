@@ -21,13 +21,19 @@ STRICT := -Werror
 LABS := $(sort $(notdir $(wildcard labs/[0-9]*)))
 SUBMISSION_PIECES := $(foreach piece,$(PIECES),$(or $(filter $(piece) %-$(piece),$(LABS)),\
 	$(error PIECES: there is no lab "$(piece)"; there are: $(LABS))))
-PIECE_FILES = $(notdir $(wildcard labs/$(1)/*.cpp))
 PIECE_SOURCE := $(if $(SUBMISSION),$(patsubst %/,%,$(SUBMISSION)),labs)
 # The object of one file of one piece: the submission's, the reference's, or in a student's tree, which has no solutions/, the
 # reference as it was handed out.
-piece_object = $(if $(filter $(1),$(SUBMISSION_PIECES)),$(OUT)/submission/$(PIECE_SOURCE),$(if $(wildcard solutions/$(1)),\
-	$(OUT)/reference,grader/prebuilt))/$(1)/$(2:.cpp=.o)
-PIECES_O := $(foreach lab,$(LABS),$(foreach file,$(call PIECE_FILES,$(lab)),$(strip $(call piece_object,$(lab),$(file)))))
+reference_object = $(if $(wildcard solutions/$(1)),$(OUT)/reference,grader/prebuilt)/$(1)/$(2:.cpp=.o)
+piece_object = $(if $(filter $(1),$(SUBMISSION_PIECES)),$(OUT)/submission/$(PIECE_SOURCE)/$(1)/$(2:.cpp=.o),$(reference_object))
+
+# Two labs may write the same file: 01-frames and 03-buddy both write frame_allocator.cpp. One of them is linked: the
+# submission's, where PIECES names only one of the two; otherwise the later lab's, which does more.
+PIECE_FILES := $(sort $(notdir $(wildcard labs/[0-9]*/*.cpp)))
+labs_with = $(sort $(patsubst labs/%/$(1),%,$(wildcard labs/[0-9]*/$(1))))
+lab_for = $(lastword $(or $(filter $(SUBMISSION_PIECES),$(labs_with)),$(labs_with)))
+PIECES_O := $(foreach file,$(PIECE_FILES),$(strip $(call piece_object,$(call lab_for,$(file)),$(file))))
+REFERENCE_O := $(foreach file,$(PIECE_FILES),$(foreach lab,$(call labs_with,$(file)),$(strip $(call reference_object,$(lab),$(file)))))
 
 KERNEL_SOURCES := $(sort $(shell find kernel -name '*.cpp' -o -name '*.S'))
 GUEST_SOURCES := $(if $(filter-out default,$(PROFILE)),$(sort $(wildcard grader/guest/*.cpp)))
@@ -36,7 +42,7 @@ OBJECTS := $(addprefix $(OUT)/,$(addsuffix .o,$(basename $(KERNEL_SOURCES) $(GUE
 .PHONY: kernel-elf kernel-grading
 kernel-elf: $(OUT)/kernel.elf
 	@:
-kernel-grading: $(OUT)/kernel.o $(PIECES_O) $(OUT)/flags.txt
+kernel-grading: $(OUT)/kernel.o $(REFERENCE_O) $(OUT)/flags.txt
 	@:
 
 $(OUT)/generated/config.h: $(CONFIGURATION) kernel/Kconfig kernel/tools/config.py
@@ -87,4 +93,4 @@ $(OUT)/pieces.txt: FORCE
 $(OUT)/flags.txt: kernel/kernel.mk Makefile
 	@mkdir -p $(@D); printf '%s\n' $(FLAGS) > $@
 
--include $(OBJECTS:.o=.d) $(PIECES_O:.o=.d)
+-include $(OBJECTS:.o=.d) $(sort $(PIECES_O:.o=.d) $(REFERENCE_O:.o=.d))

@@ -16,6 +16,7 @@
 #include "lib/image.h"
 #include "lib/panic.h"
 #include "lib/text.h"
+#include "mm/heap/slab.h"
 #include "mm/paging/kernel_map.h"
 #include "mm/paging/layout.h"
 #include "mm/paging/shared_range.h"
@@ -54,6 +55,10 @@ void start_frame_allocator() {
     if (started.is_error()) PANIC("lab 01-frames: initialize() returned an error");
 }
 
+void start_heap() {
+    if (mm::slab::initialize().is_error()) PANIC("lab 04-heap: initialize() returned an error");
+}
+
 void print_account() {
     print("\nFaultline: {} KiB of memory, command line \"{}\"\n", boot_memory::end_of_memory().value() * 4,
           boot_information().command_line);
@@ -73,6 +78,7 @@ void run_boot_tasks() {
 
 /// The rest of the boot, on the stack with a guard page.
 void finish_boot() {
+    start_heap();
     run_boot_tasks();
     print_account();
     initialize_timer();

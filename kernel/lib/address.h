@@ -51,6 +51,12 @@ private:
     uint32_t value_ = 0;
 };
 
+/// The address of what `pointer` points to. The tests on the host keep all memory that is managed below 4 GiB, so it fits there, too.
+inline VirtAddr address_of(const void* pointer) { return VirtAddr(static_cast<uint32_t>(reinterpret_cast<uintptr_t>(pointer))); }
+/// The address as a pointer: `pointer_to<uint32_t>(address)`.
+template <typename T>
+T* pointer_to(VirtAddr address) { return reinterpret_cast<T*>(static_cast<uintptr_t>(address.value())); }
+
 /// The number of a 4 KiB frame of physical memory: physical address / 4096.
 class FrameNumber {
 public:

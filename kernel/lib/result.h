@@ -11,10 +11,10 @@ enum class Error : uint32_t {
     None = 0,         ///< Not an error; never returned by a failing function.
     OutOfMemory,      ///< No free frame (or no room in the caller's buffer) satisfies the request.
     Unsupported,      ///< A correct request that this implementation does not serve, such as an order above 0 in lab 01.
-    InvalidArgument,  ///< The request contradicts itself: zero pages, user rights in a kernel range, an unknown enumerator.
+    InvalidArgument,  ///< The request contradicts itself: zero pages or bytes, an alignment that is no power of two, an unknown enumerator.
     Misaligned,       ///< An address or frame is not a multiple of the page size that was asked for.
     OutOfRange,       ///< An address, frame or range lies outside what the function manages, or wraps past the end.
-    NotAllocated,     ///< The frame handed back is not one that is in use: freed twice, reserved, or never handed out.
+    NotAllocated,     ///< The frame or object handed back is not one that is in use: freed twice, reserved, or never handed out.
     NotMapped,        ///< No page is mapped at (part of) the address range.
     Busy,             ///< The object is in use, such as the page directory that the CPU is walking right now.
 };

@@ -9,6 +9,14 @@
 
 namespace mm {
 
+/// Where vmalloc hands out memory: the first part of the shared range.
+inline constexpr uint32_t kVmallocBegin = 0xC000'0000;
+inline constexpr uint32_t kVmallocEnd = 0xE000'0000;
+
+/// Device registers and device memory (mmio.h).
+inline constexpr uint32_t kMmioBegin = 0xE000'0000;
+inline constexpr uint32_t kMmioEnd = 0xF000'0000;
+
 /// The window of temporary mappings, one page table wide.
 inline constexpr uint32_t kKmapBegin = 0xF000'0000;
 inline constexpr size_t kKmapSlots = 16;  ///< Temporary mappings at one time.

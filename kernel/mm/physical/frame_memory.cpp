@@ -1,6 +1,7 @@
 #include "mm/physical/frame_memory.h"
 
 #include "lib/memory.h"
+#include "mm/physical/frame_table.h"
 #include "mm/physical/zone.h"
 
 namespace mm {
@@ -13,11 +14,22 @@ void set_temporary_mapper(TemporaryMapper mapper) { temporary = mapper; }
 
 FrameMemory frame_memory(FrameNumber frame) {
     const uint32_t address = frame.address().value();
-    return FrameMemory(address < kIdentityEnd ? reinterpret_cast<void*>(address) : temporary.map(frame));
+    return FrameMemory(address < kIdentityEnd ? pointer_to<void>(VirtAddr(address)) : temporary.map(frame));
 }
 
 FrameMemory::~FrameMemory() {
-    if (reinterpret_cast<uint32_t>(data_) >= kIdentityEnd) temporary.unmap(data_);
+    if (address_of(data_).value() >= kIdentityEnd) temporary.unmap(data_);
+}
+
+void* identity_address(FrameNumber frame) {
+    const uint32_t address = frame.address().value();
+    return frame < zone_frames(Zone::Normal).end ? pointer_to<void>(VirtAddr(address)) : nullptr;
+}
+
+FrameNumber identity_frame(const void* address) { return FrameNumber::containing(PhysAddr(address_of(address).value())); }
+
+bool is_identity_address(const void* address) {
+    return address_of(address).value() < kIdentityEnd && identity_frame(address).value() < frame_table::frame_count();
 }
 
 void fill_frame(FrameNumber frame, uint32_t word, size_t from) {

@@ -37,6 +37,16 @@ private:
 /// @param frame  any frame of memory; reserved ones too
 FrameMemory frame_memory(FrameNumber frame);
 
+/// The permanent address of a frame of the DMA or Normal zone, which are identity mapped: `identity_address(frame)` stays valid for
+/// ever, where FrameMemory is for a moment. nullptr for a frame of the High zone.
+void* identity_address(FrameNumber frame);
+
+/// The frame behind an address in identity-mapped memory. Meaningless for any other address: ask is_identity_address() first.
+FrameNumber identity_frame(const void* address);
+
+/// Whether the address lies in identity-mapped memory of this machine (its frame is in the frame table).
+bool is_identity_address(const void* address);
+
 /// How frames outside the identity mapping are reached: kmap, a floor above, registers itself here.
 struct TemporaryMapper {
     void* (*map)(FrameNumber frame);

@@ -15,15 +15,18 @@ enum class FrameUse : uint8_t {
     Reserved,       ///< Memory that is taken for good: BIOS, kernel image, frame table, modules.
     Free,           ///< In the hands of the frame allocator.
     Allocated,      ///< Handed out; `references` says to how many.
+    Cached,         ///< Handed out to the frame cache (frame_cache.h), which keeps it at hand. Nobody's memory.
 };
 
 /// One entry of the frame table. 16 bytes, so that an index is a shift.
 struct FrameInfo {
-    uint32_t references;    ///< Owners of an Allocated frame.
+    uint32_t references;    ///< Owners of an Allocated frame; 0 in the frames of a run behind its first.
     FrameUse use;
     uint8_t allocator_tag;  ///< The frame allocator's own byte, in every state. 0 at first.
-    uint16_t unused;
-    uint32_t link[2];       ///< The frame allocator's own words while the frame is not Allocated. 0 at first.
+    uint8_t order;          ///< Of the run that begins with this Allocated frame.
+    uint8_t owner_tag;      ///< The owner's own byte while the frame is Allocated; unspecified when it is handed out.
+    uint32_t link[2];       ///< The frame allocator's own words while the frame is not Allocated, 0 at first; the owner's own words
+                            ///< while it is (the heap finds a page's slab here), unspecified when it is handed out.
 };
 static_assert(sizeof(FrameInfo) == 16);
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "lib/panic.h"
+#include "mm/physical/frame_memory.h"
 #include "mm/physical/frame_table.h"
 
 namespace mm::frames {
@@ -37,7 +38,7 @@ Result<FrameNumber> allocate(Zone zone, Contents contents) {
 Result<void> release(FrameNumber frame) {
     if (frame.value() >= frame_table::frame_count()) return Error::NotAllocated;
     FrameInfo& info = frame_table::info(frame);
-    if (info.use != FrameUse::Allocated) return Error::NotAllocated;
+    if (info.use != FrameUse::Allocated || info.references == 0 || info.order != 0) return Error::NotAllocated;
     if (--info.references > 0) return {};
     info.use = FrameUse::Free;
     --frames_in_use;
@@ -50,8 +51,47 @@ void share(FrameNumber frame) {
     ++info.references;
 }
 
+Result<FrameNumber> allocate_reserve(Zone zone, Contents contents) { return allocate(zone, contents); }
+
+Result<FrameNumber> allocate_run(Order order, Zone zone, Contents contents) {
+    if (allowed_allocations == 0) return Error::OutOfMemory;
+    const FrameNumber first = TRY(frame_allocator::allocate(order, zone, contents));
+    for (uint32_t i = 0; i < order.frames(); ++i) claim(first + i).use = FrameUse::Allocated;
+    frame_table::info(first).references = 1;
+    frame_table::info(first).order = static_cast<uint8_t>(order.value());
+    frames_in_use += order.frames();
+    if (allowed_allocations != kUnlimited) --allowed_allocations;
+    return first;
+}
+
+Result<void> release_run(FrameNumber first, Order order) {
+    if (first.value() >= frame_table::frame_count()) return Error::NotAllocated;
+    FrameInfo& info = frame_table::info(first);
+    if (info.use != FrameUse::Allocated || info.references == 0 || info.order != order.value()) return Error::NotAllocated;
+    if (--info.references > 0) return {};
+    info.order = 0;
+    for (uint32_t i = 0; i < order.frames(); ++i) frame_table::info(first + i).use = FrameUse::Free;
+    frames_in_use -= order.frames();
+    return frame_allocator::free(first, order);
+}
+
 size_t in_use() { return frames_in_use; }
 void fail_after(size_t count) { allowed_allocations = count; }
 void fail_never() { allowed_allocations = kUnlimited; }
 
 } // namespace mm::frames
+
+namespace mm::pages {
+
+Result<void*> allocate(Order order, Contents contents) {
+    return identity_address(TRY(frames::allocate_run(order, Zone::Normal, contents)));
+}
+
+Result<void*> get_free_page(Contents contents) { return identity_address(TRY(frames::allocate(Zone::Normal, contents))); }
+
+Result<void> free(void* address, Order order) {
+    if (!is_identity_address(address) || address_of(address).page_offset() != 0) return Error::NotAllocated;
+    return frames::release_run(identity_frame(address), order);
+}
+
+} // namespace mm::pages

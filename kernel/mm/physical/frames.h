@@ -1,5 +1,6 @@
 /// @file
-/// How the kernel gets and gives back frames: the frame allocator, with an owner's count on top.
+/// How the kernel gets and gives back frames: the frame allocator (a lab's piece) below, with watermarks, a cache of frames at
+/// hand, owners' counts and an account on top.
 #pragma once
 
 #include <cstddef>
@@ -11,25 +12,53 @@
 
 namespace mm::frames {
 
-/// One frame with a reference count of 1.
+/// One frame with a reference count of 1. Comes from the frame cache when that has one. When every zone that is allowed is down
+/// to its watermark (watermarks.h), the shrinkers (shrinker.h) are asked for memory first.
 /// @return Error::OutOfMemory when there is none in `zone` or below
 Result<FrameNumber> allocate(Zone zone, Contents contents);
 
-/// Drops one reference; the last one gives the frame back to the allocator.
-/// @return Error::NotAllocated when the frame has no owner
+/// As allocate(), and may take the last frames below the watermark: for a caller whose work frees memory.
+Result<FrameNumber> allocate_reserve(Zone zone, Contents contents);
+
+/// 2^order frames in a row, the first a multiple of 2^order: one run, one owner, counted in the first frame.
+/// @return Error::OutOfMemory when there is no such run; Error::Unsupported for an order that the frame allocator does not
+///         serve (lab 01 serves order 0). The caller has another way then: single frames, or vmalloc (mm/paging/vmalloc.h).
+Result<FrameNumber> allocate_run(Order order, Zone zone, Contents contents);
+
+/// Drops one reference; the last one gives the frame back.
+/// @return Error::NotAllocated when the frame has no owner, or is part of a larger run
 Result<void> release(FrameNumber frame);
 
-/// Adds an owner to an allocated frame.
-void share(FrameNumber frame);
+/// Drops one reference of a run; the last one gives its frames back.
+/// @return Error::NotAllocated when `first` is not the first frame of a run of this order
+Result<void> release_run(FrameNumber first, Order order);
 
-/// Frames handed out by allocate() and not yet given back. Kept by the kernel, not by the lab's piece.
+/// Adds an owner to an allocated frame or run.
+void share(FrameNumber first);
+
+/// Frames handed out and not yet given back, those of runs included. Kept by the kernel, not by the lab's piece.
 size_t in_use();
 
-/// For tests of what happens without memory: the next `count` allocations succeed, every later one fails with
-/// Error::OutOfMemory although frames are free.
+/// For tests of what happens without memory: the next `count` allocations (a run counts as one) succeed, every later one fails
+/// with Error::OutOfMemory although frames are free.
 void fail_after(size_t count);
 
 /// Ends what fail_after() began.
 void fail_never();
 
 } // namespace mm::frames
+
+/// Frames by their permanent address: what most of the kernel wants.
+namespace mm::pages {
+
+/// A run of 2^order pages in identity-mapped memory, as a pointer to its first byte. Errors as frames::allocate_run().
+Result<void*> allocate(Order order, Contents contents);
+
+/// One page. Linux's get_free_page(), or get_zeroed_page() with Contents::Zeroed.
+Result<void*> get_free_page(Contents contents = Contents::Unspecified);
+
+/// Gives back what allocate() or get_free_page() (order 0) returned.
+/// @return Error::NotAllocated when it is not such an address
+Result<void> free(void* address, Order order = Order(0));
+
+} // namespace mm::pages

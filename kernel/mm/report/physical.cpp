@@ -26,6 +26,7 @@ const char* use_name(FrameUse use) {
     case FrameUse::Reserved: return "reserved";
     case FrameUse::Free: return "free";
     case FrameUse::Allocated: return "allocated";
+    case FrameUse::Cached: return "cached";
     }
     return "?";
 }
