@@ -19,7 +19,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from elftools.common.exceptions import ELFError
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+
+CROSS = "i686-linux-gnu-"
 LONGEST_NAME = 80
 
 
@@ -37,49 +43,34 @@ class Function:
 
 # --- reading -----------------------------------------------------------------------------------------------------------
 
-_ELF_HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
-_SECTION = struct.Struct("<10I")
-_SYMBOL = struct.Struct("<IIIBBH")
-_SHT_SYMTAB, _SHT_STRTAB = 2, 3
-_SHF_EXECINSTR = 4
-_STT_NOTYPE, _STT_FUNC = 0, 2
+_CODE_KINDS = ("STT_NOTYPE", "STT_FUNC")  # assembly has the first, C++ the second
 
 
-@dataclass(frozen=True)
-class _Section:
-    kind: int
-    flags: int
-    offset: int
-    size: int
-    link: int
-
-
-def _sections(image: bytes) -> list[_Section]:
-    if image[:7] != b"\x7fELF\x01\x01\x01":
+def _open(file: IO[bytes]) -> ELFFile:
+    try:
+        elf = ELFFile(file)
+    except ELFError:
+        elf = None
+    if elf is None or elf.elfclass != 32 or not elf.little_endian:
         raise BadElf("not a 32-bit little-endian ELF file")
-    header = _ELF_HEADER.unpack_from(image)
-    table, entry_size, count = header[6], header[11], header[12]
-    rows = (_SECTION.unpack_from(image, table + i * entry_size) for i in range(count))
-    return [_Section(row[1], row[2], row[4], row[5], row[6]) for row in rows]
+    return elf
 
 
-def _code_symbols(image: bytes) -> dict[int, str]:
+def _code_symbols(file: IO[bytes]) -> dict[int, str]:
     """The linker's names of code addresses. Of several names for one address, a global function's is kept."""
-    sections = _sections(image)
-    symbols = next((section for section in sections if section.kind == _SHT_SYMTAB), None)
-    if symbols is None:
+    elf = _open(file)
+    table = elf.get_section_by_name(".symtab")
+    if table is None:
         raise BadElf("it has no symbol table")
-    names = image[sections[symbols.link].offset :][: sections[symbols.link].size]
+    code = {index for index, section in enumerate(elf.iter_sections()) if section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR}
     best: dict[int, tuple[int, str]] = {}
-    for name, address, _size, info, _other, section in _SYMBOL.iter_unpack(image[symbols.offset :][: symbols.size]):
-        kind, is_global = info & 15, info >> 4 != 0
-        in_code = 0 < section < len(sections) and sections[section].flags & _SHF_EXECINSTR
-        if kind not in (_STT_NOTYPE, _STT_FUNC) or not in_code:
+    for symbol in table.iter_symbols():
+        kind, binding = symbol["st_info"]["type"], symbol["st_info"]["bind"]
+        if not symbol.name or kind not in _CODE_KINDS or symbol["st_shndx"] not in code:
             continue
-        text = names[name : names.index(b"\0", name)].decode("ascii", "replace")
-        rank = (kind == _STT_FUNC) * 2 + is_global
-        if text and rank > best.get(address, (-1, ""))[0]:
-            best[address] = (rank, text)
+        rank = (kind == "STT_FUNC") * 2 + (binding != "STB_LOCAL")
+        if rank > best.get(symbol["st_value"], (-1, ""))[0]:
+            best[symbol["st_value"]] = (rank, symbol.name)
     return {address: text for address, (_rank, text) in best.items()}
 
 
@@ -87,13 +78,8 @@ def _demangled(names: list[str]) -> list[str]:
     """The names as C++ writes them. Those that are not mangled stay."""
     if not any(name.startswith("_Z") for name in names):
         return names
-    for program in ("c++filt", "i686-linux-gnu-c++filt"):
-        try:
-            done = subprocess.run([program], input="\n".join(names), capture_output=True, text=True, check=True)
-        except FileNotFoundError:
-            continue
-        return done.stdout.splitlines()
-    return names
+    done = subprocess.run([f"{CROSS}c++filt"], input="\n".join(names), capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 _CLONE = re.compile(r" \[clone [^\]]*\]")
@@ -134,7 +120,8 @@ def short_name(name: str) -> str:
 
 def read_functions(elf: Path) -> list[Function]:
     """The functions of a linked kernel, sorted by address."""
-    found = sorted(_code_symbols(elf.read_bytes()).items())
+    with elf.open("rb") as file:
+        found = sorted(_code_symbols(file).items())
     names = _demangled([name for _address, name in found])
     return [Function(address, short_name(name)) for (address, _), name in zip(found, names, strict=True)]
 
@@ -156,30 +143,15 @@ def symbol_table(functions: list[Function]) -> bytes:
     return struct.pack("<I", len(functions)) + b"".join(entries) + bytes(names)
 
 
-def object_file(contents: bytes) -> bytes:
-    """A relocatable i386 ELF file with nothing but a section .symbols (System V ABI, chapter 4)."""
-    names = b"\0.symbols\0.shstrtab\0.note.GNU-stack\0"
-    data_at = _ELF_HEADER.size
-    names_at = data_at + len(contents)
-    table_at = (names_at + len(names) + 3) & ~3
-    sections = [
-        (0,) * 10,
-        # name, kind (1 PROGBITS), flags (2 ALLOC), address, offset, size, link, info, alignment, entry size
-        (1, 1, 2, 0, data_at, len(contents), 0, 0, 4, 0),
-        (names.index(b".shstrtab"), _SHT_STRTAB, 0, 0, names_at, len(names), 0, 0, 1, 0),
-        (names.index(b".note"), 1, 0, 0, names_at, 0, 0, 0, 1, 0),
-    ]
-    header = _ELF_HEADER.pack(
-        b"\x7fELF\x01\x01\x01".ljust(16, b"\0"), 1, 3, 1, 0, 0, table_at, 0, _ELF_HEADER.size, 0, 0, _SECTION.size, len(sections), 2
-    )
-    padding = bytes(table_at - names_at - len(names))
-    return header + contents + names + padding + b"".join(_SECTION.pack(*section) for section in sections)
-
-
 def write_symbols(elf: Path, target: Path) -> int:
-    """Makes `target`, an object file with the symbol table of `elf`. Returns how many functions it names."""
+    """Makes `target`, an object file with the symbol table of `elf` in its section .symbols. Returns how many functions it names."""
     functions = read_functions(elf)
-    target.write_bytes(object_file(symbol_table(functions)))
+    contents = target.with_suffix(".bin")
+    contents.write_bytes(symbol_table(functions))
+    subprocess.run([f"{CROSS}objcopy", "-I", "binary", "-O", "elf32-i386", "--strip-all",
+                    "--rename-section", ".data=.symbols,alloc,load,readonly,data,contents",
+                    "--add-section", ".note.GNU-stack=/dev/null", str(contents), str(target)], check=True)
+    contents.unlink()
     return len(functions)
 
 
