@@ -20,6 +20,7 @@
 #include "mm/paging/kernel_map.h"
 #include "mm/paging/layout.h"
 #include "mm/paging/shared_range.h"
+#include "mm/paging/vmalloc.h"
 #include "mm/physical/boot_memory.h"
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_table.h"
@@ -56,6 +57,7 @@ void start_frame_allocator() {
 }
 
 void start_heap() {
+    mm::vmalloc::initialize();
     if (mm::slab::initialize().is_error()) PANIC("lab 04-heap: initialize() returned an error");
 }
 

@@ -29,6 +29,11 @@ void set_page_fault_handler(PageFaultHandler handler);
 /// the general words. `what` must live for ever. Up to 16 ranges; on overlap the latest one counts.
 void name_fault_range(VirtAddr begin, VirtAddr end, const char* what);
 
+/// As name_fault_range(), for words that are found only when the fault has happened; asked when no named range holds the address.
+/// Returns null when there is nothing special about it. The words stay valid until the next call.
+using FaultNamer = const char* (*)(VirtAddr address);
+void set_fault_namer(FaultNamer namer);
+
 /// Prints what the page tables of `directory` say about `address`. The floor above knows page tables; panics ask it through here.
 using PageWalkPrinter = void (*)(PhysAddr directory, VirtAddr address);
 void set_page_walk_printer(PageWalkPrinter printer);

@@ -39,3 +39,6 @@ struct Command {
 
 /// Looking at memory, and changing what is mapped.
 std::span<const Command> memory_commands();
+
+/// Memory that is contiguous in virtual addresses only, and device memory.
+std::span<const Command> vmalloc_commands();

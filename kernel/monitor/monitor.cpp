@@ -55,9 +55,14 @@ constexpr Command kGeneralCommands[] = {
     {"halt", "", "stop the CPU", halt},
 };
 
+std::span<const Command> general_commands() { return kGeneralCommands; }
+
+/// All tables, in the order in which help shows them. The first command that fits the line is meant.
+constexpr std::span<const Command> (*kTables[])() = {memory_commands, vmalloc_commands, general_commands};
+
 Result<void> help(const Words&) {
-    for (const auto commands : {memory_commands(), std::span<const Command>(kGeneralCommands)}) {
-        for (const Command& command : commands) print("  {-12} {-22} {}\n", command.name, command.arguments, command.what);
+    for (const auto table : kTables) {
+        for (const Command& command : table()) print("  {-12} {-22} {}\n", command.name, command.arguments, command.what);
     }
     print("Numbers are decimal, or hexadecimal with 0x. Backspace and Ctrl-U edit.\n");
     return {};
@@ -79,8 +84,8 @@ struct Found {
 };
 
 Found find_command(char* line) {
-    for (const auto commands : {memory_commands(), std::span<const Command>(kGeneralCommands)}) {
-        for (const Command& command : commands) {
+    for (const auto table : kTables) {
+        for (const Command& command : table()) {
             if (char* const arguments = arguments_of(command, line)) return {&command, arguments};
         }
     }

@@ -23,6 +23,7 @@ struct NamedRange {
 
 std::array<NamedRange, 16> named_ranges;
 size_t named_range_count = 0;
+FaultNamer fault_namer = nullptr;
 
 const char* range_name(VirtAddr address) {
     for (size_t i = named_range_count; i-- > 0;) {
@@ -56,6 +57,8 @@ void explain_page_fault(const PanicReport& report, std::span<char> text) {
                                                  : "which is not mapped";
     if (const char* const special = special_fault(fault))
         format_into(text, "{}: {} {x8}", special, verb, fault.address);
+    else if (const char* const name = fault_namer ? fault_namer(fault.address) : nullptr)
+        format_into(text, "{} {x8}: {}", verb, fault.address, name);
     else
         format_into(text, "page fault: {} {x8}, {}", verb, fault.address, state);
 }
@@ -102,3 +105,5 @@ void name_fault_range(VirtAddr begin, VirtAddr end, const char* what) {
     if (i386::named_range_count == i386::named_ranges.size()) return;
     i386::named_ranges[i386::named_range_count++] = {begin.value(), end.value(), what};
 }
+
+void set_fault_namer(FaultNamer namer) { i386::fault_namer = namer; }

@@ -25,4 +25,18 @@ Result<void*> map(PhysAddr physical, size_t bytes, Caching caching);
 /// Ends a mapping. @return Error::NotMapped when map() did not return this address
 Result<void> unmap(void* address);
 
+/// One mapping, as for_each() shows it: whole pages.
+struct Mapping {
+    void* address;
+    PhysAddr physical;
+    size_t pages;
+    Caching caching;
+};
+
+/// Whether the address lies where map() maps.
+bool contains(const void* address);
+
+/// Shows every mapping, lowest address first.
+void for_each(void (*visit)(void* context, const Mapping& mapping), void* context);
+
 } // namespace mm::mmio

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "lib/address.h"
 #include "lib/call_site.h"
@@ -25,6 +26,33 @@ struct Area {
     CallSite allocated;
     bool is_freed;        ///< Waits for purge().
 };
+
+/// Figures since the boot, and of this moment.
+struct Statistics {
+    size_t areas;         ///< In use.
+    size_t pages;         ///< Of these areas, without guard pages.
+    size_t lazy_areas;    ///< Freed, waiting for purge().
+    size_t lazy_pages;
+    size_t purges;        ///< That had something to do.
+    size_t full_flushes;  ///< Of the TLB, by these purges; the others invalidated a few pages singly.
+};
+
+/// What an address of vmalloc's range belongs to.
+enum class Place : uint8_t {
+    Nothing,  ///< To no area.
+    Area,     ///< To an area, in use or freed.
+    Guard,    ///< To the guard page behind an area.
+    Gone,     ///< To an area that purge() took apart, or its guard page. Known of the last 32 only, with CONFIG_MEMORY_DEBUGGING.
+};
+
+/// The answer of find().
+struct Found {
+    Place place = Place::Nothing;
+    Area area = {};       ///< Except for Place::Nothing.
+};
+
+/// Registers purge() as a shrinker. Once, at boot; maps nothing, takes no frame.
+void initialize();
 
 /// Whole pages for `bytes` bytes, writable, global, with unspecified contents. Frames come from Zone::High or below.
 /// @return Error::InvalidArgument for 0 bytes; Error::OutOfMemory when frames or addresses are short, after purge() did not help.
@@ -45,6 +73,11 @@ bool contains(const void* address);
 /// Takes all freed areas apart: unmaps them, flushes the TLB once, gives the frames back. A shrinker.
 /// @return frames given back
 size_t purge();
+
+Statistics statistics();
+
+/// Whose an address is: for what is said about a page fault.
+Found find(const void* address);
 
 /// Shows every area, lowest address first.
 void for_each(void (*visit)(void* context, const Area& area), void* context);

@@ -76,6 +76,7 @@ void walk(PageDirectory where, VirtAddr address) {
 
 void explain_faults() {
     set_page_walk_printer([](PhysAddr directory, VirtAddr address) { walk({FrameNumber::containing(directory)}, address); });
+    set_fault_namer(explain_vmalloc_fault);
 }
 
 } // namespace mm::report

@@ -22,6 +22,17 @@ void page_tables(PageDirectory directory);
 /// The two entries that the CPU reads for one address, decoded. Trusts nothing: works on broken tables too.
 void walk(PageDirectory directory, VirtAddr address);
 
+/// Every area of vmalloc with its address, size, state and (with CONFIG_MEMORY_DEBUGGING) caller, every mapping of device memory,
+/// and a summary.
+void vmallocinfo();
+
+/// The lines about vmalloc and mmio in meminfo.
+void vmalloc_summary();
+
+/// What is to be said about a page fault at `address` when that lies where vmalloc or mmio map: whose guard page it is, or whose
+/// freed area. nullptr for any other address. For set_fault_namer().
+const char* explain_vmalloc_fault(VirtAddr address);
+
 /// Has panics about a page show the walk.
 void explain_faults();
 
