@@ -29,8 +29,9 @@ kernel: setup ## build the kernel: build/default/kernel.elf [PIECES="01-frames"]
 	@$(MAKE) --no-print-directory -j$(JOBS) kernel-elf
 
 .PHONY: grading-kernel
-grading-kernel: setup ## build what submissions are linked with: build/grading
-	@$(MAKE) --no-print-directory -j$(JOBS) PROFILE=grading PIECES= SUBMISSION= kernel-grading
+grading-kernel: setup ## build what submissions are linked with: build/grading, build/no-memory-debugging
+	@for profile in $(GRADED_PROFILES); do \
+		$(MAKE) --no-print-directory -j$(JOBS) PROFILE=$$profile PIECES= SUBMISSION= kernel-grading || exit; done
 
 .PHONY: grade
 grade: grading-kernel ## grade a submission [SUBMISSION=labs] [LAB=all] [SEED=n] [ARGS=...]
@@ -52,7 +53,7 @@ run: kernel ## boot the kernel, console in this terminal [EMU=qemu] [MEM=64] [AP
 test: setup docs ## all tests: kernel, grader, both labs, the corpus, the docs
 	@test -d grader/tests || { echo "make test: this is a student's tree, without the grader's own tests; \`make grade\` judges your labs" >&2; exit 1; }
 	@$(MAKE) --no-print-directory -j$(JOBS) kernel-elf
-	@$(MAKE) --no-print-directory -j$(JOBS) PROFILE=grading kernel-grading
+	@$(MAKE) --no-print-directory grading-kernel
 	@/usr/bin/python3 -m pytest -n $(JOBS) grader/tests $(ARGS)
 
 .PHONY: bench

@@ -3,8 +3,9 @@
 
 Usage: student_tree.py FOLDER
 
-The reference pieces come along as objects in grader/prebuilt/, so that a student can start with any lab: what is not written
-yet is linked from there. Run through `make student-tree FOLDER=folder`, which builds the objects first.
+The reference pieces come along as objects in grader/prebuilt/PROFILE/, for each profile that submissions are judged with, so that
+a student can start with any lab: what is not written yet is linked from there. Run through `make student-tree FOLDER=folder`,
+which builds the objects first.
 """
 
 import shutil
@@ -13,7 +14,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILT = ROOT / "build" / "grading" / "reference"
+BUILT = ROOT / "build"
+PROFILES = ("grading", "no-memory-debugging")  # as kernel.mk's GRADED_PROFILES
 LEFT_OUT = ("solutions/", "grader/corpus/", "grader/tests/", ".ci/")
 
 
@@ -30,12 +32,19 @@ def write_tree(folder: Path) -> int:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target)
-    objects = sorted(BUILT.glob("*/*.o"))
-    for piece in objects:
-        target = folder / "grader" / "prebuilt" / piece.parent.name / piece.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(piece, target)
-    return len(files) + len(objects)
+    count = 0
+    for profile in PROFILES:
+        for piece in reference_objects(profile):
+            target = folder / "grader" / "prebuilt" / profile / piece.parent.name / piece.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(piece, target)
+            count += 1
+    return len(files) + count
+
+
+def reference_objects(profile: str) -> list[Path]:
+    """The reference's pieces, as `make grading-kernel` left them."""
+    return sorted((BUILT / profile / "reference").glob("*/*.o"))
 
 
 def main() -> int:
@@ -46,7 +55,7 @@ def main() -> int:
     if folder.exists() and any(folder.iterdir()):
         print(f"student_tree.py: {folder} is not empty; name a new folder, so that nothing is overwritten", file=sys.stderr)
         return 3
-    if not list(BUILT.glob("*/*.o")):
+    if not all(map(reference_objects, PROFILES)):
         print("student_tree.py: there are no reference objects; run it through `make student-tree FOLDER=folder`", file=sys.stderr)
         return 4
     print(f"{write_tree(folder)} files in {folder}: a student's tree, without solutions/")

@@ -1,10 +1,15 @@
 # How the kernel is built, for one PROFILE. `default` takes your configuration, build/.config; every other takes
-# kernel/configs/PROFILE.config and has the grader's guest inside. Submissions are judged with `grading`; the no-* profiles each
-# have one option off, for the tests. Everything lands in build/PROFILE.
+# kernel/configs/PROFILE.config and has the grader's guest inside. Submissions are judged with GRADED_PROFILES; the no-* profiles
+# each have one option off. Everything lands in build/PROFILE.
 
 PROFILE ?= default
 OUT := build/$(PROFILE)
 CONFIGURATION := $(if $(filter default,$(PROFILE)),build/.config,kernel/configs/$(PROFILE).config)
+
+# What submissions are judged with: nearly all tests boot `grading`, those of speed a kernel without debugging.
+GRADED_PROFILES := grading no-memory-debugging
+# In a student's tree, the reference pieces that fit this configuration.
+PREBUILT := $(if $(filter $(PROFILE),$(GRADED_PROFILES)),$(PROFILE),$(if $(shell grep -s 'MEMORY_DEBUGGING is not set' $(CONFIGURATION)),no-memory-debugging,grading))
 
 CROSS ?= i686-linux-gnu-
 CXX := $(CROSS)g++
@@ -24,7 +29,7 @@ SUBMISSION_PIECES := $(foreach piece,$(PIECES),$(or $(filter $(piece) %-$(piece)
 PIECE_SOURCE := $(if $(SUBMISSION),$(patsubst %/,%,$(SUBMISSION)),labs)
 # The object of one file of one piece: the submission's, the reference's, or in a student's tree, which has no solutions/, the
 # reference as it was handed out.
-reference_object = $(if $(wildcard solutions/$(1)),$(OUT)/reference,grader/prebuilt)/$(1)/$(2:.cpp=.o)
+reference_object = $(if $(wildcard solutions/$(1)),$(OUT)/reference,grader/prebuilt/$(PREBUILT))/$(1)/$(2:.cpp=.o)
 piece_object = $(if $(filter $(1),$(SUBMISSION_PIECES)),$(OUT)/submission/$(PIECE_SOURCE)/$(1)/$(2:.cpp=.o),$(reference_object))
 
 # Two labs may write the same file: 01-frames and 03-buddy both write frame_allocator.cpp. One of them is linked: the

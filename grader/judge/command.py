@@ -246,7 +246,7 @@ def _debug(options: argparse.Namespace) -> int:
     seed = _chosen_seed(options)
     try:
         check_tools()
-        prepare_kernel()
+        prepare_kernel(lab.profiles)
         with tempfile.TemporaryDirectory(prefix="faultline-") as scratch:
             made = build(lab, _folder(options), seed, Path(scratch))
             return 0 if debug(made, test) == 0 else 4

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from emulator.machine import Machine
-from emulator.rom import Module, build_rom
+from emulator.rom import build_rom
 from judge import paths
 from judge.build import Build
 from judge.engine import Boots, Engine
@@ -23,16 +23,16 @@ def debug(build: Build, test: Test | None) -> int:
     with tempfile.TemporaryDirectory(prefix="faultline-") as scratch:
         folder = Path(scratch)
         rom, machine = folder / "boot.rom", Machine()
+        elf = build.of_profile(test.profile).elf if test else build.elf
         if test is None:
-            rom.write_bytes(build_rom(build.elf, machine=machine, command_line="monitor"))
+            rom.write_bytes(build_rom(elf, machine=machine, command_line="monitor"))
             start = ["hbreak kernel_main", "continue"]
         else:
             record, scenario = run_once(build, test)
             machine = scenario.machine
-            rom.write_bytes(build_rom(build.elf, machine=machine, command_line=scenario.command_line,
-                                      modules=[Module("script", scenario.script)]))
+            rom.write_bytes(build_rom(elf, **scenario.boot_arguments))
             start = _to_the_failure(record, scenario)
-        return _open_gdb(build.elf, rom, machine, start)
+        return _open_gdb(elf, rom, machine, start)
 
 
 def run_once(build: Build, test: Test) -> tuple[Record, Scenario]:

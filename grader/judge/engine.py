@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from emulator.rom import Module, boot_layout, build_rom
+from emulator.rom import BootLayout, boot_layout, build_rom
 from gdb.client import GdbSession, ProbeError
 from judge import paths
 from judge.build import Build
@@ -29,6 +29,7 @@ from judge.crash import Crash
 from judge.image import KernelImage
 from judge.lab import Lab, Test
 from judge.labcode import scenario_class, test_function
+from judge.link import reference_kernel
 from judge.record import Record, write_json
 from judge.scenario import Checkpoint, Run, Scenario
 from judge.transcript import escaped, read_answers
@@ -61,17 +62,25 @@ class Boots:
     snapshots_taken: int = 0
 
     def boot(self, scenario: Scenario) -> Run:
+        """Boots the submission's kernel, or the reference's for a scenario that says so."""
+        if not scenario.on_reference:
+            self.last = scenario
+            return self._boot(scenario, self.build.image)
+        try:
+            return self._boot(scenario, reference_kernel(self.build.lab, self.build.profile))
+        except Failure as failure:
+            raise EmulatorTrouble(f"the reference's own kernel, which the submission is compared with, failed: {failure}") from failure
+
+    def _boot(self, scenario: Scenario, image: KernelImage) -> Run:
         self.count += 1
-        self.last = scenario
-        modules = [Module("script", scenario.script)]
-        arguments = {"machine": scenario.machine, "command_line": scenario.command_line, "modules": modules}
         directory = self.folder / f"boot-{self.count}"
         directory.mkdir(parents=True, exist_ok=True)
         try:
             rom = directory / "boot.rom"
-            rom.write_bytes(build_rom(self.build.elf, **arguments))
-            with self.session.boot(self.build.elf, rom, scenario.machine, directory, self.test.ticks, WALL_SECONDS) as target:
-                one = OneBoot(self, scenario, target)
+            rom.write_bytes(build_rom(image.elf, **scenario.boot_arguments))
+            layout = boot_layout(image.elf, **scenario.boot_arguments)
+            with self.session.boot(image.elf, rom, scenario.machine, directory, self.test.ticks, WALL_SECONDS) as target:
+                one = OneBoot(self, scenario, image, layout, target)
                 try:
                     one.run()
                 finally:
@@ -79,8 +88,7 @@ class Boots:
                     self.ticks += one.ticks
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-        return Run(scenario.operations, scenario.checkpoints, one.ticks, one.serial, self.build.image,
-                   boot_layout(self.build.elf, **arguments), scenario.machine, directory)
+        return Run(scenario.operations, scenario.checkpoints, one.ticks, one.serial, image, layout, scenario.machine, directory)
 
 
 class Probe:
@@ -107,9 +115,12 @@ class Probe:
 class OneBoot:
     """The machine from reset to the end of the script, stop by stop."""
 
-    def __init__(self, boots: Boots, scenario: Scenario, target: Any) -> None:
+    def __init__(self, boots: Boots, scenario: Scenario, image: KernelImage, layout: BootLayout, target: Any) -> None:
         self.boots = boots
+        self.snapshots = None if scenario.on_reference else boots.snapshots
         self.scenario = scenario
+        self.image = image
+        self.layout = layout
         self.target = target
         self.serial = b""
         self.ticks = 0
@@ -153,14 +164,14 @@ class OneBoot:
         operations = self.scenario.operations
         # The kernel's banner comes before the first operation; without it the boot had not ended.
         running = operations[answered] if answered < len(operations) and self.started(answered) else None
-        return Crash(self.target, self.boots.build.image, self.boots.build.lab.files, running)
+        return Crash(self.target, self.image, self.boots.build.lab.files, running)
 
     def started(self, answered: int) -> bool:
         """Whether the script had begun: the harness counts its operations."""
         if answered:
             return True
         try:
-            address = next(value for name, value in self.boots.build.image.symbols.items() if name.endswith("current_operation"))
+            address = next(value for name, value in self.image.symbols.items() if name.endswith("current_operation"))
             return int.from_bytes(self.target.physical(address, 4), "little") > 0
         except StopIteration:
             return False
@@ -187,19 +198,18 @@ class OneBoot:
                           kind="forged record", operation=answered + 1)
         self.reached += 1
         checkpoint._registers = self.target.registers()
-        if checkpoint._wants_tables or self.boots.snapshots is not None:
+        if checkpoint._wants_tables or self.snapshots is not None:
             registers = checkpoint._registers
             checkpoint._tables = read_tables(self.target.physical, registers["cr3"], registers["cr4"],
                                              memory_end=self.scenario.machine.memory_bytes)
         if checkpoint._probe is not None:
-            checkpoint.probe = checkpoint._probe(Probe(self.target, self.boots.build.image))
-        if self.boots.snapshots is not None:
-            self.keep(checkpoint)
+            checkpoint.probe = checkpoint._probe(Probe(self.target, self.image))
+        if self.snapshots is not None:
+            self.keep(checkpoint, self.snapshots)
 
-    def keep(self, checkpoint: Checkpoint) -> None:
+    def keep(self, checkpoint: Checkpoint, folder: Path) -> None:
         """Writes the checkpoint for `view`, with the page directories that the probe has read (its `tables`, by name)."""
-        assert self.boots.snapshots is not None
-        image, machine = self.boots.build.image, self.scenario.machine
+        image, machine = self.image, self.scenario.machine
         table, count = 0, 0
         symbols = image.symbols
         memory = [(0, 1 << 20), *((entry.base, entry.end) for entry in machine.entries if entry.kind == 1 and entry.base < 1 << 32)]
@@ -212,7 +222,7 @@ class OneBoot:
                                  frame_count=count, held=symbols.get("frames_guest::owned", 0), memory=memory,
                                  directories=getattr(checkpoint.probe, "tables", None))
         self.boots.snapshots_taken += 1
-        write_json(self.boots.snapshots / self.boots.test.id / f"{self.boots.snapshots_taken:02}.json", snapshot.to_json())
+        write_json(folder / self.boots.test.id / f"{self.boots.snapshots_taken:02}.json", snapshot.to_json())
 
     def finished(self, answers: list[Any]) -> None:
         operations = self.scenario.operations
@@ -223,17 +233,30 @@ class OneBoot:
             raise Failure("every checkpoint is reached", f"the record of {self.scenario.checkpoints[self.reached]} came without a stop there",
                           kind="forged record")
         self.compare_image()
+        self.compare_modules()
 
     def compare_image(self) -> None:
         """Code and constants must be what was loaded: a piece that rewrites the kernel is named here."""
-        for part in self.boots.build.image.protected:
-            if self.target.physical_digest(part.address, len(part.data)) != hashlib.blake2b(part.data, digest_size=16).hexdigest():
+        for part in self.image.protected:
+            if self.differs(part.address, part.data):
                 seen = self.target.physical(part.address, len(part.data))
                 offset = next((i for i, (a, b) in enumerate(zip(seen, part.data)) if a != b), 0)
                 address = part.address + offset
                 raise Failure(f"the kernel's {part.name} is the same after the run as before",
                               f"tampered kernel: the byte at {address:#010x} ({self.target.line_of(address)}) was changed",
                               "Remapping or writing the kernel's own pages is not part of any lab.", kind="tampered kernel")
+
+    def compare_modules(self) -> None:
+        """So must the files be that the guest works from."""
+        for module, (begin, end) in zip(self.scenario.boot_arguments["modules"], self.layout.modules):
+            if self.differs(begin, module.data):
+                raise Failure(f"the boot module {module.name!r} is the same after the run as before",
+                              f"tampered kernel: bytes between {begin:#010x} and {end:#010x} were changed",
+                              "Boot modules lie in reserved frames: no frame of them is ever handed out.", kind="tampered kernel")
+
+    def differs(self, address: int, data: bytes) -> bool:
+        """Whether memory there is not `data`."""
+        return self.target.physical_digest(address, len(data)) != hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 # -- one test ------------------------------------------------------------------------------------------------------------------
@@ -286,7 +309,7 @@ class Engine:
             try:
                 function = test_function(build.lab, test)
                 scenario_type = scenario_class(build.lab)
-                boots = Boots(build, test, self.session(), Path(scratch), keep)
+                boots = Boots(build.of_profile(test.profile), test, self.session(), Path(scratch), keep)
                 scenario = scenario_type(test.id, build.seed, boots)
                 function(scenario)
                 _passed(record, scenario, test)
@@ -352,14 +375,20 @@ def _keep_console(folder: Path, test: Test, boots: Boots) -> None:
 
 def provenance(build: Build) -> dict[str, Any]:
     """What the results came from: hashes of submission and tests, versions of the tools."""
+    kernels = {made.profile: {"kernel": _sha256(paths.profile_folder(made.profile) / "kernel.o"), "image": _sha256(made.elf)}
+               for made in (build, *build.variants)}
     return {
         "submission": paths.shown(build.submission.folder),
         "files": {file.name: file.sha256 for file in build.submission.files},
-        "tests": {paths.shown(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in _judging_files(build.lab) if path.is_file()},
-        "kernel": hashlib.sha256((paths.grading_folder() / "kernel.o").read_bytes()).hexdigest(),
-        "image": hashlib.sha256(build.elf.read_bytes()).hexdigest(),
+        "tests": {paths.shown(path): _sha256(path) for path in _judging_files(build.lab) if path.is_file()},
+        **kernels[build.profile],
+        "profiles": kernels,
         "versions": tool_versions(),
     }
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _judging_files(lab: Lab) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from judge import paths
 from judge.build import Build, BuildError, build, prepare_kernel
-from judge.lab import Lab, Test
+from judge.lab import Lab, Test, profiles_of
 from judge.labcode import test_function
 from judge.record import Record, mark_blocked, read_records
 from judge.runs import RUN_VARIABLE, RunFolder, mark_latest, new_run
@@ -96,7 +96,7 @@ def grade(labs: Sequence[Lab], submission: Path, seed: int, *, jobs: int, expres
     result = Result(seed, [LabResult(lab, seed, submission) for lab in labs])
     try:
         check_tools()
-        prepare_kernel(verbose)
+        prepare_kernel(profiles_of(labs), verbose)
         result.run = new_run()
         _build_all(result)
         if any(lab.build for lab in result.labs):

@@ -5,11 +5,16 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from judge import paths
+
+
+# What a test's kernel may be built with (kernel/configs/*.config). kernel.mk's GRADED_PROFILES names the same.
+PROFILES = ("grading", "no-memory-debugging")
 
 
 class LabError(Exception):
@@ -28,6 +33,7 @@ class Test:
     rests_on: str  # the sentence of handout or contract that the test rests on
     hints: tuple[str, ...]
     ticks: int  # budget of one boot
+    profile: str = PROFILES[0]  # options of the kernel that it boots
 
     __test__ = False  # not a test of pytest's
 
@@ -55,6 +61,11 @@ class Lab:
     @property
     def max_points(self) -> float:
         return sum(test.points for test in self.tests)
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The profiles that a submission is built with: the graded one, and what else its tests ask for."""
+        return tuple(profile for profile in PROFILES if profile == PROFILES[0] or profile in {test.profile for test in self.tests})
 
     @property
     def test_files(self) -> tuple[Path, ...]:
@@ -106,6 +117,11 @@ def all_labs() -> list[Lab]:
     return [load_lab(paths.LABS / name) for name in lab_names()]
 
 
+def profiles_of(labs: Sequence[Lab]) -> tuple[str, ...]:
+    """The profiles that submissions of these labs are built with."""
+    return tuple(profile for profile in PROFILES if any(profile in lab.profiles for lab in labs))
+
+
 def load_lab(folder: Path) -> Lab:
     """Reads folder/lab.toml and refuses what is missing, misspelt or of the wrong type."""
     return _Loader(folder).load()
@@ -114,7 +130,7 @@ def load_lab(folder: Path) -> Lab:
 _LAB_KEYS = {"title": str, "fixture": str, "files": list, "contracts": list, "includes": list, "symbols": list,
              "defines": list, "test": list}
 _TEST_KEYS = {"id": str, "title": str, "points": (int, float), "needs": list, "handout": str, "rests_on": str,
-              "hints": list, "ticks": int}
+              "hints": list, "ticks": int, "profile": str}
 _NEEDED = {"id", "title", "points", "handout", "rests_on", "ticks"}
 _TYPE_NAMES = {str: "a text in quotes", list: "a list", int: "a whole number", (int, float): "a number"}
 
@@ -196,6 +212,8 @@ class _Loader:
             self.refuse(self.line_of("points", line), f"'points' must be above 0, not {table['points']}")
         if table["ticks"] < 100_000:
             self.refuse(self.line_of("ticks", line), f"a budget of {table['ticks']} ticks is too small to boot")
+        if table.get("profile", PROFILES[0]) not in PROFILES:
+            self.refuse(self.line_of("profile", line), f"unknown profile {table['profile']!r}{nearest(table['profile'], list(PROFILES))}")
         return Test(**{**table, "needs": tuple(table.get("needs", ())), "hints": tuple(table.get("hints", ()))})
 
     def check_tests(self, data: dict[str, Any], tests: tuple[Test, ...]) -> None:

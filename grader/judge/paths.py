@@ -12,7 +12,7 @@ ROOT = GRADER.parent
 LABS = ROOT / "labs"
 SOLUTIONS = ROOT / "solutions"
 CORPUS = GRADER / "corpus"
-PREBUILT = GRADER / "prebuilt"  # the reference's objects, in a tree without solutions/
+PREBUILT = GRADER / "prebuilt"  # PROFILE/LAB/*.o: the reference's objects, in a tree without solutions/
 LINK_SCRIPT = ROOT / "kernel" / "link.ld"
 
 
@@ -39,9 +39,14 @@ def _read_only_file_system(folder: Path) -> bool:
     return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
+def profile_folder(profile: str) -> Path:
+    """Where `make grading-kernel` leaves the objects of a profile's kernel."""
+    return build_folder() / profile
+
+
 def grading_folder() -> Path:
-    """Where `make grading-kernel` leaves the kernel's objects; the runs lie below it."""
-    return build_folder() / "grading"
+    """The folder of the profile that nearly all tests ask for; the runs lie below it."""
+    return profile_folder("grading")
 
 
 def runs_folder() -> Path:

@@ -2,7 +2,7 @@
 
     build/grading/runs/<time>-<number>/
         run.json                   seed, labs, where the kernels lie
-        <lab>/kernel.elf ...       the build of one lab's submission
+        <lab>/kernel.elf ...       the build of one lab's submission; <lab>/PROFILE/ for tests that ask for another profile
         <lab>/records/<test>.json  one record per finished test
         <lab>/snapshots/<test>/    the checkpoints, of a run for `faultline view`
         <lab>/console/<test>.txt   what the machine printed
@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ class RunFolder:
 
     def write(self, seed: int, builds: list[Build], snapshots: bool) -> None:
         """What the test processes need to know."""
-        labs = {build.lab.name: {"submission": str(build.submission.folder), "elf": str(build.elf)} for build in builds}
+        labs = {build.lab.name: {"submission": str(build.submission.folder),
+                                 "kernels": {made.profile: str(made.elf) for made in (build, *build.variants)}} for build in builds}
         write_json(self.path / "run.json", {"seed": seed, "snapshots": snapshots, "labs": labs})
 
     def read(self) -> dict[str, Any]:
@@ -56,8 +57,11 @@ class RunFolder:
         entry = data["labs"].get(lab_name)
         if entry is None:
             return None
-        lab, elf = find_lab(lab_name), Path(entry["elf"])
-        return Build(lab, Submission(lab, Path(entry["submission"]), ()), data["seed"], elf, KernelImage(elf))
+        lab = find_lab(lab_name)
+        submission = Submission(lab, Path(entry["submission"]), ())
+        first, *others = (Build(lab, submission, data["seed"], Path(elf), KernelImage(Path(elf)), profile=profile)
+                          for profile, elf in entry["kernels"].items())
+        return replace(first, variants=tuple(others))
 
 
 def new_run() -> RunFolder:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Protocol
 
 from emulator.machine import Machine
+from emulator.rom import Module
 from judge.verdict import EmulatorTrouble, Failure, expect, fail
 
 if TYPE_CHECKING:
@@ -219,6 +220,8 @@ class Scenario:
 
     machine: Machine = field(default_factory=Machine, init=False)
     command_line: str = field(default="harness", init=False)
+    modules: list[Module] = field(default_factory=list, init=False)  # files for the guest, beside the script
+    on_reference: bool = field(default=False, init=False)  # boots the reference's kernel, not the submission's
     operations: list[Op] = field(default_factory=list, init=False)
     checkpoints: list[Checkpoint] = field(default_factory=list, init=False)
     run: Run | None = field(default=None, init=False)
@@ -262,10 +265,24 @@ class Scenario:
         self.checkpoints.append(checkpoint)
         return checkpoint
 
+    def module(self, name: str, data: bytes) -> None:
+        """A file that the guest finds among its boot modules, such as a trace that would be too long for a script. After the run
+        it must still hold the same bytes."""
+        if self.run is not None:
+            raise RuntimeError(f"module {name!r} comes after boot()")
+        if not name.isidentifier() or name in ("script", *(module.name for module in self.modules)):
+            raise ValueError(f"{name!r} is taken, or no name for a module")
+        self.modules.append(Module(name, bytes(data)))
+
     @property
     def script(self) -> bytes:
         """The script as the guest reads it."""
         return "".join(f"{op.line}\n" for op in self.operations).encode("ascii")
+
+    @property
+    def boot_arguments(self) -> dict[str, Any]:
+        """What emulator.rom.build_rom() is to put beside the kernel."""
+        return {"machine": self.machine, "command_line": self.command_line, "modules": [Module("script", self.script), *self.modules]}
 
     # The run
 
@@ -280,6 +297,14 @@ class Scenario:
         """Another machine for the same test (of the same class, with its own script), to compare two boots."""
         other = type(self)(self.test, self.seed, self.booter, self.salt + "'")
         other.machine = machine or self.machine
+        return other
+
+    def reference_machine(self) -> Any:
+        """The same machine with the reference's kernel, of the profile that the test asks for: what a submission's figures are
+        compared with, in the same run. Its script is its own; the random numbers are the same. What goes wrong there is
+        the grader's fault."""
+        other = type(self)(self.test, self.seed, self.booter, self.salt)
+        other.machine, other.on_reference = self.machine, True
         return other
 
     # The verdict

@@ -83,7 +83,7 @@ def test_map_limits(frames: FramesScenario) -> None:
     rng = frames.random
     top = ADDRESS_END - rng.randrange(2, 200) * PAGE_SIZE
     wrap_at = rng.randrange(1, 1000) * PAGE_SIZE
-    low = MemoryEntry(rng.randrange(1, 20) * PAGE_SIZE, rng.randrange(20, 90) * PAGE_SIZE)
+    low = MemoryEntry(rng.randrange(2, 20) * PAGE_SIZE, rng.randrange(20, 90) * PAGE_SIZE)
     islands = [MemoryEntry(i * 8 * PAGE_SIZE, rng.randrange(1, 8) * PAGE_SIZE) for i in range(rng.randrange(5, 9))]
     questions = [
         frames.sanitise([MemoryEntry(top, ADDRESS_END - top), low], note="ends at 4 GiB exactly"),

@@ -9,10 +9,10 @@ ROOT = Path(__file__).resolve().parents[2]
 _OF_AN_OUTER_MAKE = ("MAKE", "MFLAGS", "SUBMISSION", "PIECES", "PROFILE")
 
 
-def make(*arguments: str) -> subprocess.CompletedProcess:
-    """Run make in the checkout, without the settings of a make that the tests may themselves run under."""
+def make(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    """Run make in the checkout (or in `cwd`), without the settings of a make that the tests may themselves run under."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_OF_AN_OUTER_MAKE)}
-    return subprocess.run(["make", "--no-print-directory", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+    return subprocess.run(["make", "--no-print-directory", *arguments], cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 def built(profile: str) -> Path:

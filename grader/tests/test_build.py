@@ -4,11 +4,16 @@
 """
 
 import re
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from judge.lab import PROFILES, all_labs, find_lab
+from judge.link import prepare_kernel, reference_objects
 from profiles import ROOT, built, make
+
 
 @pytest.fixture(scope="module", autouse=True)
 def a_finished_build():
@@ -48,14 +53,60 @@ def test_an_unknown_piece_is_named_with_the_known_ones():
     assert '"99-nothing"' in done.stderr and "01-frames 02-paging" in done.stderr
 
 
-@pytest.mark.parametrize("pieces", ["01-frames", "paging", "01-frames 02-paging"])
-def test_chosen_pieces_come_from_the_submission_and_the_others_from_the_reference(pieces):
+def linked_pieces(pieces: str) -> set[str]:
+    """What a make with these PIECES links beside kernel.o: "submission/labs/02-paging/page_table.o" and so on."""
     done = make("-n", "-B", "PROFILE=default", f"PIECES={pieces}", "build/default/kernel.elf")
     assert done.returncode == 0, done.stderr
     link = next(line for line in done.stdout.splitlines() if line.startswith("i686-linux-gnu-ld") and "-T" in line)
-    for lab, file in (("01-frames", "frame_allocator"), ("02-paging", "page_table")):
-        chosen = lab in pieces or lab.split("-")[1] in pieces.split()
-        assert f"build/default/{'submission/labs' if chosen else 'reference'}/{lab}/{file}.o" in link
+    return {found for found in re.findall(r" build/default/(\S+)\.o", link) if found != "kernel"}
+
+
+@pytest.mark.parametrize("pieces, own", [
+    ("", []), ("02-paging", ["02-paging/page_table"]), ("paging", ["02-paging/page_table"]),
+    ("04-heap 02-paging", ["02-paging/page_table", "04-heap/slab", "04-heap/kmalloc"])])
+def test_chosen_pieces_come_from_the_submission_and_the_others_from_the_reference(pieces, own):
+    everything = {"01-frames/memory_map", "02-paging/page_table", "03-buddy/frame_allocator", "04-heap/slab", "04-heap/kmalloc"}
+    assert linked_pieces(pieces) == {f"{'submission/labs' if piece in own else 'reference'}/{piece}" for piece in everything}
+
+
+@pytest.mark.parametrize("pieces, allocator", [
+    ("", "reference/03-buddy"), ("01-frames", "submission/labs/01-frames"), ("03-buddy", "submission/labs/03-buddy"),
+    ("01-frames 03-buddy", "submission/labs/03-buddy"), ("buddy frames", "submission/labs/03-buddy"), ("04-heap", "reference/03-buddy")])
+def test_of_a_file_that_two_labs_write_the_submissions_is_linked_or_the_later_labs(pieces, allocator):
+    """Labs 01 and 03 both write frame_allocator.cpp."""
+    [linked] = [piece for piece in linked_pieces(pieces) if piece.endswith("/frame_allocator")]
+    assert linked == f"{allocator}/frame_allocator"
+
+
+@pytest.mark.parametrize("judged, allocator", [("01-frames", ""), ("02-paging", "03-buddy"), ("03-buddy", ""), ("04-heap", "03-buddy")])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_grader_links_the_same_reference_as_make(profile, judged, allocator):
+    """A judged lab's own files come from the submission alone, whichever other lab writes a file of that name."""
+    prepare_kernel([profile])
+    lab = find_lab(judged)
+    objects = reference_objects(lab, profile)
+    names = [piece.stem for piece in objects]
+    assert sorted(names) == sorted({Path(file).stem for other in all_labs() for file in other.files if file not in lab.files})
+    assert [piece.parent.name for piece in objects if piece.stem == "frame_allocator"] == ([allocator] if allocator else [])
+    assert all(piece.is_file() and piece.parts[-4] == profile for piece in objects)
+
+
+def test_a_students_tree_links_what_was_handed_out_for_its_profile(tmp_path):
+    """Without solutions/, make and the grader take grader/prebuilt/PROFILE; a kernel of one's own options takes what fits them."""
+    tree = tmp_path / "tree"
+    assert make("grading-kernel").returncode == 0
+    done = subprocess.run(["/usr/bin/python3", "grader/student_tree.py", tree], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not (tree / "solutions").exists() and not (tree / "grader/corpus").exists()
+    for profile in PROFILES:
+        prebuilt = {piece.relative_to(tree / "grader/prebuilt" / profile) for piece in (tree / "grader/prebuilt" / profile).glob("*/*.o")}
+        assert prebuilt == {piece.relative_to(ROOT / "build" / profile / "reference") for piece in (ROOT / "build" / profile / "reference").glob("*/*.o")}
+    (tree / "build").mkdir()
+    for config, profile in (("grading", "grading"), ("no-memory-debugging", "no-memory-debugging"), ("no-large-pages", "grading")):
+        shutil.copy(ROOT / "kernel/configs" / f"{config}.config", tree / "build" / ".config")
+        dry = make("-n", "PIECES=02-paging", "build/default/kernel.elf", cwd=tree)
+        assert dry.returncode == 0, dry.stderr
+        assert f" grader/prebuilt/{profile}/04-heap/slab.o " in dry.stdout and "submission/labs/02-paging/page_table.o" in dry.stdout
 
 
 def test_every_option_off_has_a_profile_of_its_own():

@@ -53,6 +53,13 @@ def test_a_good_file(tmp_path: Path) -> None:
     assert lab.test("second").needs == ("trial.first",) and lab.test("trial.first").function == "test_first"
 
 
+def test_the_profiles_of_a_lab_are_those_that_its_tests_ask_for(tmp_path: Path) -> None:
+    assert load_lab(write(tmp_path, GOOD)).profiles == ("grading",)
+    lab = load_lab(write(tmp_path, GOOD.replace('hints = ["think"]', 'profile = "no-memory-debugging"')))
+    assert lab.profiles == ("grading", "no-memory-debugging")
+    assert [test.profile for test in lab.tests] == ["grading", "no-memory-debugging"]
+
+
 @pytest.mark.parametrize("old, new, line, words", [
     ('title = "Frames"', "title = Frames", 1, "not valid TOML"),
     ('files = ["frames.cpp"]', 'files = ["frames.cpp"', 4, "not valid TOML"),
@@ -75,6 +82,9 @@ def test_a_good_file(tmp_path: Path) -> None:
     ('hints = ["think"]', 'hint = ["think"]', 24, "unknown key 'hint'; did you mean hints?"),
     ("ticks = 1_000_000\n\n[[test]]", "ticks = 10\n\n[[test]]", 15, "too small to boot"),
     ("ticks = 1_000_000\n\n[[test]]", "ticks = 1e6\n\n[[test]]", 15, "'ticks' must be a whole number"),
+    ('hints = ["think"]', 'profile = "no-memory-debuging"', 24, "unknown profile 'no-memory-debuging'; did you mean no-memory-debugging?"),
+    ('hints = ["think"]', 'profile = "default"', 24, "unknown profile 'default'; there are: grading, no-memory-debugging"),
+    ('hints = ["think"]', "profile = 2", 24, "'profile' must be a text in quotes"),
 ])
 def test_each_slip_is_named_with_its_line(old: str, new: str, line: int, words: str, tmp_path: Path) -> None:
     assert old in GOOD
