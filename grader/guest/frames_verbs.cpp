@@ -8,8 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "guest/frame_work.h"
 #include "guest/harness.h"
-#include "lib/text.h"
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_memory.h"
 #include "mm/physical/frame_table.h"
@@ -21,36 +21,6 @@ using harness::Call;
 using mm::Contents;
 using mm::Zone;
 
-/// Bit N % 32 of word N / 32: the guest was given frame N and has not given it back.
-HARNESS_DATA uint32_t owned[kMaxFrames / 32];
-
-enum class Trouble : uint32_t {
-    None = 0,
-    HandedOutTwice,   ///< allocate() returned a frame that the guest holds already.
-    NoSuchFrame,      ///< allocate() returned a frame past the end of memory.
-    ZoneTooHigh,      ///< allocate() returned a frame of a higher zone than was asked for.
-    ReleaseRefused,   ///< free() refused a frame that the guest holds.
-    Overwritten,      ///< A frame does not hold any more what the guest wrote into it.
-};
-
-/// What a verb over many frames reports.
-struct Outcome {
-    uint32_t done = 0;
-    Trouble trouble = Trouble::None;
-    uint32_t frame = 0;
-    Error error = Error::None;  ///< What ended the work, or None when it was all done.
-
-    bool failed() const { return trouble != Trouble::None; }
-    void fail(Trouble what, FrameNumber where) { trouble = what, frame = where.value(); }
-    void reply(Call& call) const {
-        call.reply({done, static_cast<uint32_t>(trouble), frame, static_cast<uint32_t>(error)});
-    }
-};
-
-bool is_owned(FrameNumber frame) { return owned[frame.value() / 32] >> (frame.value() % 32) & 1; }
-void set_owned(FrameNumber frame) { owned[frame.value() / 32] |= 1u << (frame.value() % 32); }
-void clear_owned(FrameNumber frame) { owned[frame.value() / 32] &= ~(1u << (frame.value() % 32)); }
-
 /// Books a frame that the piece handed out; whatever is wrong with it is the outcome's trouble.
 void claim(FrameNumber frame, Zone zone, size_t frame_count, Outcome& outcome) {
     if (frame.value() >= frame_count) return outcome.fail(Trouble::NoSuchFrame, frame);
@@ -58,12 +28,6 @@ void claim(FrameNumber frame, Zone zone, size_t frame_count, Outcome& outcome) {
     if (frame >= mm::zone_frames(zone).end) return outcome.fail(Trouble::ZoneTooHigh, frame);
     set_owned(frame);
     ++outcome.done;
-}
-
-Contents contents_of(Call& call, size_t i) {
-    if (text_equal(call.word(i), "zeroed")) return Contents::Zeroed;
-    if (text_equal(call.word(i), "unspecified")) return Contents::Unspecified;
-    harness::bad_script("neither zeroed nor unspecified", call.word(i));
 }
 
 // One call each
@@ -138,48 +102,15 @@ void exhaust(Call& call) {
     outcome.reply(call);
 }
 
-/// Visits every frame number below a power of two once, in one of three orders.
-class Visit {
-public:
-    Visit(const char* order) {
-        while (size_ < mm::frame_table::frame_count()) size_ *= 2;
-        if (text_equal(order, "descending")) step_ = size_ - 1, at_ = size_ - 1;
-        else if (text_equal(order, "scattered")) step_ = 0x9E3779B1; // odd: each number comes once
-        else if (!text_equal(order, "ascending")) harness::bad_script("not an order", order);
-    }
-
-    /// Whether there was one more frame that the guest holds.
-    bool next_owned(FrameNumber& frame) {
-        for (; visited_ < size_; ++visited_) {
-            if (step_ == 1 && at_ % 32 == 0) skip_empty_words();
-            frame = FrameNumber(at_);
-            at_ = (at_ + step_) & (size_ - 1);
-            if (is_owned(frame)) return ++visited_, true;
-        }
-        return false;
-    }
-
-private:
-    /// Large machines have long stretches without a frame of the guest.
-    void skip_empty_words() {
-        while (at_ + 32 < size_ && owned[at_ / 32] == 0) at_ += 32, visited_ += 32;
-    }
-
-    uint32_t size_ = 1;
-    uint32_t step_ = 1;
-    uint32_t at_ = 0;
-    uint32_t visited_ = 0;
-};
-
 /// frames.give_back COUNT ORDER -> done, trouble, its frame, error: frees up to COUNT of the frames that the guest holds
 void give_back(Call& call) {
     const uint32_t count = call.number(0);
-    Visit visit(call.word(1));
+    Visit visit(owned, call.word(1));
     Outcome outcome;
     FrameNumber batch[kBatch];
     for (size_t size = 1; size > 0 && !outcome.failed();) {
         size = 0;
-        while (size < kBatch && outcome.done + size < count && visit.next_owned(batch[size])) ++size;
+        while (size < kBatch && outcome.done + size < count && visit.next(batch[size])) ++size;
         size_t freed = 0;
         call.enter_piece();
         while (freed < size && outcome.error == Error::None) {
@@ -196,27 +127,6 @@ void give_back(Call& call) {
 
 // What lies in the frames
 
-/// A word that is the frame's own, so that frames which are mixed up are noticed.
-uint32_t mark_of(FrameNumber frame, uint32_t seed) { return (frame.value() + 1) * 0x9E3779B1u ^ seed; }
-
-struct Damage {
-    uint32_t words = 0;
-    uint32_t offset = 0;  ///< Of the first word that differs, in bytes.
-    uint32_t seen = 0;    ///< What it holds.
-};
-
-/// Compares the frame's words from byte `from` on with `word`.
-Damage compare(FrameNumber frame, uint32_t word, size_t from) {
-    Damage damage;
-    const auto memory = mm::frame_memory(frame);
-    for (size_t i = from / 4; i < kPageSize / 4; ++i) {
-        const uint32_t seen = memory.as<uint32_t>()[i];
-        if (seen == word) continue;
-        if (damage.words++ == 0) damage.offset = static_cast<uint32_t>(i * 4), damage.seen = seen;
-    }
-    return damage;
-}
-
 /// frames.fill FRAME WORD
 void fill(Call& call) { mm::fill_frame(FrameNumber(call.number(0)), call.number(1)); }
 
@@ -229,37 +139,24 @@ void compare_one(Call& call) {
 /// frames.mark SEED -> frames: fills every frame that the guest holds with a word of its own
 void mark(Call& call) {
     const uint32_t seed = call.number(0);
-    Visit visit("ascending");
+    Visit visit(owned, "ascending");
     uint32_t marked = 0;
-    for (FrameNumber frame; visit.next_owned(frame); ++marked) mm::fill_frame(frame, mark_of(frame, seed));
+    for (FrameNumber frame; visit.next(frame); ++marked) mm::fill_frame(frame, mark_of(frame, seed));
     call.reply({marked});
 }
 
 /// frames.check SEED -> done, trouble, its frame, error: whether the frames that the guest holds still carry their marks
 void check(Call& call) {
     const uint32_t seed = call.number(0);
-    Visit visit("ascending");
+    Visit visit(owned, "ascending");
     Outcome outcome;
-    for (FrameNumber frame; !outcome.failed() && visit.next_owned(frame); ++outcome.done) {
+    for (FrameNumber frame; !outcome.failed() && visit.next(frame); ++outcome.done) {
         if (compare(frame, mark_of(frame, seed), 0).words > 0) outcome.fail(Trouble::Overwritten, frame);
     }
     outcome.reply(call);
 }
 
 // At random
-
-/// Marsaglia's xorshift: enough to be irregular.
-class Random {
-public:
-    explicit Random(uint32_t seed) : state_(seed ? seed : 1) {}
-    uint32_t below(uint32_t bound) {
-        state_ ^= state_ << 13, state_ ^= state_ >> 17, state_ ^= state_ << 5;
-        return state_ % bound;
-    }
-
-private:
-    uint32_t state_;
-};
 
 constexpr size_t kMaxChurn = 1024;
 

@@ -10,7 +10,8 @@ from emulator.machine import BAD, MIB, RESERVED, Machine, MemoryEntry
 from judge.scenario import Op, expect, fail
 from oracle.frames import ADDRESS_END, FRAME_END, FREE_FRAME_HEADER, FREED_FRAME_POISON, PAGE_SIZE, AllocatorModel, FrameSet, Zone, zone_of
 
-from labs.frames import Bulk, FramesScenario, Look, zone_counts
+from labs.frame_lab import Bulk, Look, zone_counts
+from labs.frames import FramesScenario
 from labs.frames_machines import LOW, hostile_machine, three_zones
 
 # Handing out
