@@ -9,7 +9,11 @@ A case is a folder with verdict.toml and NN-name/ with whole files or patches ag
     what = "one sentence: the mistake, the design or the cheat, and how the grader sees it"
     [verdict]                          # tests that do not pass; every test not listed must pass
     "frames.double_free" = "fail"
+    "heap.throughput" = { partial = [0.5, 2] }   # some of the points: at least 0.5, at most 2; or just "partial"
     # or: refused = "asm"              # refused before it boots; the message must contain this
+
+A case in good/ earns all points. So does one in alt/, but that a correct design may be slower or waste more than the reference:
+a test that measures may give it a part.
 """
 
 from __future__ import annotations
@@ -18,16 +22,31 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from judge import paths
 from judge.build import BuildError, build
 from judge.engine import Engine
 from judge.lab import Lab, LabError, find_lab
-from judge.record import STATUSES, Record, mark_blocked
+from judge.record import Record, mark_blocked
 from judge.submission import Refused
 
 SEED = 0xC0FFEE
 KINDS = ("good", "alt", "bad", "spoof")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The verdict on one test."""
+
+    status: str
+    points: tuple[float, float] | None = None  # of a partial one: at least, at most
+
+    def fits(self, record: Record) -> bool:
+        return record.status == self.status and (self.points is None or self.points[0] <= record.points <= self.points[1])
+
+    def __str__(self) -> str:
+        return self.status if self.points is None else f"{self.status} with {self.points[0]:g} to {self.points[1]:g} points"
 
 
 @dataclass(frozen=True)
@@ -37,7 +56,7 @@ class Case:
     folder: Path
     lab: Lab
     what: str
-    verdict: dict[str, str]  # status by test id, of the tests that do not pass
+    verdict: dict[str, Wanted]  # by test id, of the tests that do not pass
     refused: str  # what the refusal must say; "" when it is run
 
     @property
@@ -66,17 +85,29 @@ def load_case(folder: Path) -> Case:
     for key in ("lab", "what"):
         if key not in data:
             raise LabError(f"{paths.shown(file)}: {key!r} is missing")
-    lab, verdict = find_lab(data["lab"]), data.get("verdict", {})
-    for test, status in verdict.items():
-        lab.test(test)
-        if status not in STATUSES or status in ("pass", "error", "skipped"):
-            raise LabError(f"{paths.shown(file)}: {test} = {status!r}; a verdict is fail, partial or blocked")
+    lab = find_lab(data["lab"])
+    verdict = {test: _wanted(lab, test, value, file) for test, value in data.get("verdict", {}).items()}
     kind = folder.parent.name
-    if kind in ("good", "alt") and (verdict or "refused" in data):
-        raise LabError(f"{paths.shown(file)}: a case in {kind}/ earns all points")
+    allowed = {"good": set(), "alt": {"partial"}}.get(kind)
+    if allowed is not None and ("refused" in data or not {wanted.status for wanted in verdict.values()} <= allowed):
+        raise LabError(f"{paths.shown(file)}: a case in {kind}/ earns all points" + (", or a part" if allowed else ""))
     if kind in ("bad", "spoof") and not verdict and "refused" not in data:
         raise LabError(f"{paths.shown(file)}: a case in {kind}/ must lose something")
     return Case(folder, lab, data["what"], verdict, data.get("refused", ""))
+
+
+def _wanted(lab: Lab, test: str, value: Any, file: Path) -> Wanted:
+    """What the verdict says of one test."""
+    most = lab.test(test).points
+    if isinstance(value, dict):
+        limits = value.get("partial")
+        if set(value) != {"partial"} or not isinstance(limits, list) or len(limits) != 2 \
+                or not all(type(limit) in (int, float) for limit in limits) or not 0 <= limits[0] <= limits[1] < most:
+            raise LabError(f"{paths.shown(file)}: {test} = {value!r}; write {{ partial = [least, most] }}, of {most:g} points")
+        return Wanted("partial", (limits[0], limits[1]))
+    if value not in ("fail", "partial", "blocked"):
+        raise LabError(f"{paths.shown(file)}: {test} = {value!r}; a verdict is fail, partial or blocked")
+    return Wanted(value)
 
 
 def judge_case(case: Case, engine: Engine, scratch: Path) -> list[str]:
@@ -98,8 +129,9 @@ def differences(case: Case, records: Sequence[Record]) -> list[str]:
     """What is not as the verdict says."""
     found = []
     for record in records:
-        wanted = case.verdict.get(record.id, "pass")
-        if record.status != wanted:
-            found.append(f"{record.id}: expected {wanted}, seen {record.status}"
+        wanted = case.verdict.get(record.id, Wanted("pass"))
+        if not wanted.fits(record):
+            points = f" with {record.points:g} points" if record.status == "partial" else ""
+            found.append(f"{record.id}: expected {wanted}, seen {record.status}{points}"
                          + (f" ({record.seen or record.blocked_by})" if record.status != "pass" else ""))
     return found

@@ -306,6 +306,7 @@ class Engine:
         keep = folder / "snapshots" if folder is not None and snapshots else None
         with tempfile.TemporaryDirectory(prefix="faultline-") as scratch:
             boots: Boots | None = None
+            scenario: Scenario | None = None
             try:
                 function = test_function(build.lab, test)
                 scenario_type = scenario_class(build.lab)
@@ -319,6 +320,8 @@ class Engine:
                 _failed(record, Failure("the test's assertion holds", str(error) or "it does not"), test)
             except Exception as error:  # everything else is ours
                 _trouble(record, error)
+            if scenario is not None:
+                record.tables = list(scenario.tables)
             if boots is not None:
                 observe(boots)
                 record.ticks, record.boots = boots.ticks, boots.count

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from judge.lab import Lab
+from judge.table import Table
 
 STATUSES = ("pass", "partial", "fail", "blocked", "error", "skipped")
 
@@ -39,19 +40,24 @@ class Record:
     lab: str = ""
     seed: str = ""
     notes: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)  # figures that the test has measured
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @staticmethod
     def from_json(data: Any) -> Record:
-        """Strict: an unknown field, a missing one or a wrong status is an error (ValueError)."""
+        """Strict: an unknown field, a missing one or a wrong status is an error (ValueError). `tables` may be missing: records had
+        none at first."""
         names = {field.name for field in fields(Record)}
-        if not isinstance(data, dict) or set(data) != names:
+        if not isinstance(data, dict) or set(data) | {"tables"} != names:
             raise ValueError("not a test's record")
         if data["status"] not in STATUSES:
             raise ValueError(f"unknown status {data['status']!r}")
-        return Record(**data)
+        tables = data.get("tables", [])
+        if not isinstance(tables, list):
+            raise ValueError("a record's tables are a list")
+        return Record(**data | {"tables": [Table.from_json(table) for table in tables]})
 
     def file_name(self) -> str:
         return f"{self.id}.json"

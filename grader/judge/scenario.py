@@ -17,12 +17,14 @@ from `scenario.random`, which the run's seed and the test's name decide.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Protocol
 
 from emulator.machine import Machine
 from emulator.rom import Module
+from judge.table import Cell, Table
 from judge.verdict import EmulatorTrouble, Failure, expect, fail
 
 if TYPE_CHECKING:
@@ -226,6 +228,7 @@ class Scenario:
     checkpoints: list[Checkpoint] = field(default_factory=list, init=False)
     run: Run | None = field(default=None, init=False)
     earned: Partial | None = field(default=None, init=False)
+    tables: list[Table] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.random = random.Random(f"{self.seed:#x} {self.test} {self.salt}")
@@ -312,6 +315,10 @@ class Scenario:
     def partial(self, points: float, why: str) -> None:
         """The test gives only `points` of its points, unless it still fails. `why` is what the student reads."""
         self.earned = Partial(points, why)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+        """Figures for the reports, whether the test passes or fails afterwards. Whole numbers and fractions are kept as such."""
+        self.tables.append(Table.of(title, columns, rows))
 
     def fail(self, expected: str, seen: str, hint: str = "", *, operation: int | None = None) -> NoReturn:
         fail(expected, seen, hint, operation=operation)

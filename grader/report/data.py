@@ -76,6 +76,9 @@ def _case(suite: ElementTree.Element, record: Record) -> None:
         ElementTree.SubElement(case, "error", message=_xml(record.seen)).text = text
     elif record.status == "skipped":
         ElementTree.SubElement(case, "skipped", message=_xml(record.seen))
+    if record.tables:
+        lines = [line for table in record.tables for line in (*table.lines, "")]
+        ElementTree.SubElement(case, "system-out").text = _xml("\n".join(lines))
 
 
 def _xml(text: str) -> str:

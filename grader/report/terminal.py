@@ -69,6 +69,7 @@ def print_result(console: Console, result: Result, verbose: bool = False) -> Non
             _indented(console, "\n".join(lab.warnings.splitlines()[: None if verbose else WARNING_LINES]))
         if lab.records:
             _table(console, lab)
+            _figures(console, lab.records)
             first_shown = _failures(console, lab.records, verbose, first_shown) or first_shown
             _total(console, lab)
     if result.trouble:
@@ -107,6 +108,20 @@ def _table(console: Console, lab: LabResult) -> None:
         table.add_row(Text("  " + record.status, style=_STYLES[record.status]), Text(record.id),
                       Text(f"{number(record.points)}/{number(record.max_points)}"), Text(record.title + note))
     _print_table(console, table)
+
+
+def _figures(console: Console, records: Sequence[Record]) -> None:
+    """What tests have measured."""
+    for figures in [table for record in records for table in record.tables]:
+        console.print()
+        console.print(Text(figures.title, style="bold"))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        table.add_column("")
+        for index, name in enumerate(figures.columns):
+            table.add_column(Text(name), justify="right" if figures.is_number(index) else "left")
+        for row in figures.cells:
+            table.add_row("", *map(Text, row))
+        _print_table(console, table)
 
 
 def _print_table(console: Console, table: Table) -> None:

@@ -18,6 +18,7 @@ import jinja2
 from rich.console import Console
 from rich.text import Text
 
+from judge.table import Table as Figures
 from paging import svg
 from paging.draw import Line, changed_slots, changes, draw_text, findings_of, own_pages, plain, range_rows, register_words, same, view_title
 from paging.snapshot import Snapshot, View
@@ -37,13 +38,14 @@ class TestView:
     snapshots: tuple[Snapshot, ...]
     expected: str = ""  # of a failure
     seen: str = ""
+    figures: tuple[Figures, ...] = ()  # the tables of its record
 
     __test__ = False  # not a test of pytest's
 
 
 def views_of(records: Iterable[Any], snapshots: Path) -> list[TestView]:
     """The tests of a run: their records (judge.record.Record) with the snapshots in `snapshots`/TEST/NN.json."""
-    return [TestView(record.id, record.title, record.status, load_snapshots(snapshots / record.id), record.expected, record.seen)
+    return [TestView(record.id, record.title, record.status, load_snapshots(snapshots / record.id), record.expected, record.seen, tuple(record.tables))
             for record in records]
 
 
@@ -81,6 +83,8 @@ def _print_test(console: Console, test: TestView) -> None:
         before = snapshot
     if not test.snapshots:
         console.print(Text("no checkpoint was reached"))
+    for figures in test.figures:
+        console.print(Text("\n" + "\n".join(figures.lines)))
     console.print()
 
 
@@ -117,8 +121,13 @@ def _test(number: int, test: TestView) -> dict[str, Any]:
     anchor = f"t{number}-" + re.sub(r"[^a-z0-9]+", "-", test.test.lower())
     pairs = zip((None, *test.snapshots), test.snapshots)
     return {"anchor": anchor, "id": test.test, "title": test.title, "status": test.status, "expected": test.expected,
-            "seen": test.seen,
+            "seen": test.seen, "figures": [_figures(table) for table in test.figures],
             "checkpoints": [_checkpoint(f"{anchor}-{place}", before, snapshot) for place, (before, snapshot) in enumerate(pairs, 1)]}
+
+
+def _figures(table: Figures) -> dict[str, Any]:
+    kinds = ["number" if table.is_number(column) else "" for column in range(len(table.columns))]
+    return {"title": table.title, "heads": list(zip(table.columns, kinds)), "rows": [list(zip(row, kinds)) for row in table.cells]}
 
 
 def _checkpoint(anchor: str, before: Snapshot | None, snapshot: Snapshot) -> dict[str, Any]:

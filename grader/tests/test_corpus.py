@@ -34,8 +34,8 @@ def _records(case: Case, **statuses: str) -> list[Record]:
     return [Record(test.id, test.title, statuses.get(test.function, "pass"), 0, test.points) for test in case.lab.tests]
 
 
-def _write_case(folder: Path, text: str) -> Path:
-    case = folder / "bad" / "frames-case"
+def _write_case(folder: Path, text: str, kind: str = "bad") -> Path:
+    case = folder / kind / "frames-case"
     case.mkdir(parents=True)
     (case / "verdict.toml").write_text(text)
     return case
@@ -49,7 +49,30 @@ def test_a_failure_that_the_verdict_does_not_list_is_a_difference(tmp_path: Path
     assert difference.startswith("frames.reuse: expected pass, seen error")
 
 
+def test_a_part_of_the_points_is_a_verdict_of_its_own_with_limits_if_need_be(tmp_path: Path) -> None:
+    case = load_case(_write_case(tmp_path, 'lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.unique" = "partial"\n"frames.cost" = { partial = [0.5, 1] }\n'))
+    records = _records(case, test_unique="partial", test_cost="partial")
+    [cost] = [record for record in records if record.id == "frames.cost"]
+    for points, exact in ((0.5, True), (1, True), (0.4, False), (1.1, False)):
+        cost.points = points
+        assert differences(case, records) == ([] if exact else [f"frames.cost: expected partial with 0.5 to 1 points, seen partial with {points:g} points ()"])
+    cost.status = "fail"
+    assert len(differences(case, records)) == 1
+
+
+def test_another_correct_design_may_lose_points_of_a_measure_and_no_others(tmp_path: Path) -> None:
+    text = 'lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.cost" = '
+    assert load_case(_write_case(tmp_path / "a", text + '"partial"\n', "alt")).verdict["frames.cost"].status == "partial"
+    for kind, status in (("alt", "fail"), ("alt", "blocked"), ("good", "partial"), ("good", "fail")):
+        with pytest.raises(LabError, match="earns all points"):
+            load_case(_write_case(tmp_path / kind / status, f'{text}"{status}"\n', kind))
+
+
 @pytest.mark.parametrize("text, complaint", [
+    *((f'lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.cost" = {value}\n', "write { partial") for value in
+      ("{ partial = 1 }", "{ partial = [1] }", "{ partial = [1, 0.5] }", "{ partial = [-1, 1] }", "{ partial = [1, 2] }", "{ part = [0, 1] }",
+       '{ partial = ["0", 1] }', "{ partial = [0, 1], fail = 1 }", "{ partial = [false, true] }")),
+    ('lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.cost" = ["partial"]\n', "a verdict is"),
     ('lab = "01-frames"\nwhat = "x"\n', "must lose something"),
     ('lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.uniqe" = "fail"\n', "did you mean frames.unique"),
     ('lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.unique" = "pass"\n', "a verdict is"),

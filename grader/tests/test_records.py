@@ -10,6 +10,7 @@ import pytest
 from judge.lab import Lab, Test
 from judge.record import Record, mark_blocked, read_records, write_json, write_record
 from judge.scenario import Op, Reference, Scenario
+from judge.table import Table
 from judge.transcript import escaped, read_answers
 from judge.verdict import EmulatorTrouble, Failure
 
@@ -33,6 +34,7 @@ def record(name: str, status: str, kind: str = "") -> Record:
 
 def test_a_record_survives_the_file(tmp_path: Path) -> None:
     written = Record("trial.a", "A", "fail", 0, 2, 17, "this", "that \x1b[31m \u20ac", "hint", backtrace=["x", "y"], operation=3)
+    written.tables = [Table.of("Figures", ["trace", "ticks", "ratio"], [["waves \u20ac", 12345, 0.25], ["queue", 7, 1.0]])]
     write_record(tmp_path, written)
     assert read_records(tmp_path, LAB) == [written]
     assert (tmp_path / "trial.a.json").read_bytes().isascii()
@@ -61,6 +63,32 @@ def test_a_strange_record_is_refused(change: dict[str, object], tmp_path: Path) 
         del data[str(data.pop("drop"))]
     with pytest.raises(ValueError):
         Record.from_json(data)
+
+
+def test_a_record_of_the_time_before_tables_is_read(tmp_path: Path) -> None:
+    data = record("a", "pass").to_json()
+    del data["tables"]
+    assert Record.from_json(data) == record("a", "pass")
+
+
+GOOD_TABLE = {"title": "t", "columns": ["a", "b"], "rows": [["x", 1], ["y", 2.5]]}
+
+
+@pytest.mark.parametrize("change", [
+    {"title": 1}, {"title": ""}, {"title": "a\x1b[2J"}, {"columns": []}, {"columns": "ab"}, {"columns": ["a", 1]}, {"columns": ["a"]},
+    {"rows": "xy"}, {"rows": ["xy"]}, {"rows": [["x"]]}, {"rows": [["x", None]]}, {"rows": [["x", True]]}, {"rows": [["x", [1]]]},
+    {"rows": [["x", float("nan")]]}, {"rows": [["x", float("inf")]]}, {"rows": [["x\ny", 1]]}, {"more": 1}])
+def test_a_table_of_another_shape_is_refused(change: dict[str, object]) -> None:
+    Record.from_json(record("a", "pass").to_json() | {"tables": [GOOD_TABLE]})
+    with pytest.raises(ValueError):
+        Record.from_json(record("a", "pass").to_json() | {"tables": [GOOD_TABLE | change]})
+    with pytest.raises(ValueError):
+        Record.from_json(record("a", "pass").to_json() | {"tables": change})
+
+
+def test_a_table_in_plain_text() -> None:
+    table = Table.of("Ticks", ["trace", "ticks", "ratio"], [["waves", 12345, 0.254], ["a queue", 7, 1.0]])
+    assert table.lines == ["Ticks", "  trace     ticks  ratio", "  waves    12,345   0.25", "  a queue       7   1.00"]
 
 
 # -- blocked ---------------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from rich.console import Console
 from judge.grade import LabResult, Result
 from judge.lab import Lab, Test
 from judge.record import Record
+from judge.table import Table
 from judge.transcript import escaped
 from report.data import result_object, write_junit, write_result
 from report.terminal import make_console, print_result
@@ -29,7 +30,8 @@ def records() -> list[Record]:
                "Each frame has one owner.", "check", 3, "allocate() at x.cpp:7", ["allocate() at x.cpp:7", "verb() at y.cpp:9"],
                repeat="grader/faultline debug 07-trial trial.second --seed 0x5"),
         Record("trial.third", "The third test", "fail", 0, 1.5, seen=escaped("it printed \x1b[31m<b>&\u202e")),
-        Record("trial.fourth", "The fourth test", "blocked", 0, 1, blocked_by="trial.second", seen="as above"),
+        Record("trial.fourth", "The fourth test", "blocked", 0, 1, blocked_by="trial.second", seen="as above",
+               tables=[Table.of("Ticks [red]per call[/red]", ["trace", "<yours>", "ratio"], [["waves", 12345, 0.5], ["queue \u20ac", 70, 1]])]),
     ]
 
 
@@ -94,6 +96,19 @@ def test_nothing_of_the_machine_reaches_the_terminal_or_the_files_unescaped(tmp_
     failure = ElementTree.parse(tmp_path / "r.xml").find(".//testcase[@name='trial.third']/failure")
     assert failure is not None and failure.text is not None and "\\x1b[31m<b>&\\u202e" in failure.text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r.json", "r.xml"]
+
+
+def test_tables_of_figures_are_in_every_report(tmp_path: Path) -> None:
+    judged = result(*records())
+    lines = plain(judged).splitlines()
+    at = lines.index("Ticks [red]per call[/red]")
+    assert [line.split() for line in lines[at + 1 : at + 4]] == [["trace", "<yours>", "ratio"], ["waves", "12,345", "0.50"], ["queue", "\u20ac", "70", "1"]]
+    assert result_object(judged)["tests"][3]["tables"] == [
+        {"title": "Ticks [red]per call[/red]", "columns": ("trace", "<yours>", "ratio"), "rows": (("waves", 12345, 0.5), ("queue \u20ac", 70, 1))}]
+    write_junit(tmp_path / "r.xml", judged)
+    said = ElementTree.parse(tmp_path / "r.xml").find(".//testcase[@name='trial.fourth']/system-out")
+    assert said is not None and said.text is not None and "  waves     12,345   0.50" in said.text.splitlines()
+    assert ElementTree.parse(tmp_path / "r.xml").find(".//testcase[@name='trial.first']/system-out") is None
 
 
 def test_markup_in_a_failure_is_text() -> None:

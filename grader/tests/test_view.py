@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from test_tables import Memory
 
+from judge.table import Table
 from paging import svg
 from paging.draw import changed_slots, changes, directory_cells, draw_text, plain, range_rows, size_words
 from paging.snapshot import NamedRange, Snapshot, take_snapshot
@@ -263,12 +264,25 @@ def test_view_writes_text_without_escapes_and_a_page(pair, tmp_path):
     assert "again" in target.read_text()
 
 
+def test_figures_stand_beside_the_pictures(tmp_path):
+    figures = Table.of("Ticks <b>", ["trace", "ticks"], [["<i>waves</i>", 12345]])
+    record = SimpleNamespace(id="heap.speed", title="speed", status="pass", expected="", seen="", tables=[figures])
+    views = views_of([record], tmp_path)
+    page = Page()
+    page.feed(render_page("x", views))
+    assert "table" in page.tags and "i" not in page.tags
+    assert '<td class="number">12,345</td>' in render_page("x", views)
+    stream = io.StringIO()
+    view("Lab", views, stream=stream)
+    assert "  <i>waves</i>  12,345" in stream.getvalue().splitlines()
+
+
 def test_snapshots_of_a_run_are_loaded_in_order_and_a_broken_one_is_named(pair, tmp_path):
     folder = tmp_path / "paging.map"
     folder.mkdir()
     for number, snapshot_ in enumerate(pair, 1):
         (folder / f"{number:02}.json").write_text(json.dumps(snapshot_.to_json()))
-    record = SimpleNamespace(id="paging.map", title="maps", status="fail", expected="x", seen="y")
+    record = SimpleNamespace(id="paging.map", title="maps", status="fail", expected="x", seen="y", tables=[])
     [loaded] = views_of([record], tmp_path)
     assert loaded == TestView("paging.map", "maps", "fail", pair, "x", "y")
     (folder / "03.json").write_text("{}")
