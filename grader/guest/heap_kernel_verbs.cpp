@@ -10,6 +10,7 @@
 #include "mm/heap/finding.h"
 #include "mm/heap/kmalloc.h"
 #include "mm/heap/slab.h"
+#include "mm/paging/vmalloc.h"
 #include "mm/physical/frames.h"
 
 namespace heap_kernel_guest {
@@ -93,6 +94,7 @@ void churn(Call& call) {
     const uint32_t steps = call.number(1);
     const size_t findings_before = mm::findings::count();
     mm::slab::shrink();
+    mm::vmalloc::purge();
     const size_t frames_before = mm::frames::in_use();
     uint32_t done = 0, refused = 0;
     while (done < steps && step(slots[random.below(kSlots)], random, call.number(2), refused)) ++done;
@@ -103,6 +105,7 @@ void churn(Call& call) {
     }
     mm::slab::check();
     mm::slab::shrink();
+    mm::vmalloc::purge();
     call.reply({done, refused, static_cast<uint32_t>(mm::findings::count() - findings_before),
                 static_cast<uint32_t>(mm::frames::in_use() - frames_before)});
 }

@@ -29,6 +29,7 @@ struct BlockSize {
 };
 Result<BlockSize> size_of_block(void* block, CallSite site);
 void resize_block(void* block, size_t bytes, CallSite site);
+Result<void> start_kmalloc_caches();
 } // namespace slab
 
 namespace {
@@ -75,7 +76,7 @@ constinit std::array<slab::Cache*, kAlignedClasses.size()> aligned_caches{};
 } // namespace
 
 /// Makes the caches. Called by slab::initialize(); those made last are shown first.
-Result<void> start_kmalloc_caches() {
+Result<void> slab::start_kmalloc_caches() {
     for (size_t i = kAlignedClasses.size(); i-- > 0;)
         aligned_caches[i] = TRY(slab::create_for_kmalloc({kAlignedClasses[i].name, kAlignedClasses[i].size, kAlignedClasses[i].size}));
     for (size_t i = kClasses.size(); i-- > 0;) caches[i] = TRY(slab::create_for_kmalloc({kClasses[i].name, kClasses[i].size}));

@@ -26,11 +26,10 @@
 #include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
 
-namespace mm {
-Result<void> start_kmalloc_caches(); // kmalloc.cpp
-}
-
 namespace mm::slab {
+
+Result<void> start_kmalloc_caches(); // kmalloc.cpp
+
 namespace {
 
 constexpr bool kDebug = CONFIG_MEMORY_DEBUGGING;
