@@ -15,8 +15,9 @@ CROSS ?= i686-linux-gnu-
 CXX := $(CROSS)g++
 LD := $(CROSS)ld
 
+# -freg-struct-return: a Result of one or two words comes back in EAX and EDX, not through memory.
 FLAGS := -std=c++20 -ffreestanding -nostdlib -fno-exceptions -fno-rtti -fno-pic -fno-pie -fno-stack-protector \
-	-fno-threadsafe-statics -fno-asynchronous-unwind-tables -fno-omit-frame-pointer -fno-strict-aliasing -fcf-protection=none \
+	-fno-threadsafe-statics -fno-asynchronous-unwind-tables -freg-struct-return -fno-omit-frame-pointer -fno-strict-aliasing -fcf-protection=none \
 	-m32 -march=i686 -mno-sse -mno-mmx -O2 -g -Wall -Wextra -Ikernel -I$(OUT)/generated
 
 # For the kit's own code. A submission may compile with warnings: it is judged by what it does.

@@ -24,6 +24,7 @@
 #include "mm/physical/boot_memory.h"
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_table.h"
+#include "mm/physical/watermarks.h"
 #include "mm/report/reports.h"
 #include "monitor/crash_test.h"
 #include "monitor/monitor.h"
@@ -54,6 +55,7 @@ void build_tables() {
 void start_frame_allocator() {
     const auto started = mm::frame_allocator::initialize(boot_memory::usable(), boot_memory::reserved());
     if (started.is_error()) PANIC("lab 01-frames: initialize() returned an error");
+    mm::watermarks::initialize();
 }
 
 void start_heap() {

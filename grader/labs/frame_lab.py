@@ -18,7 +18,8 @@ ERRORS = ("None", "OutOfMemory", "Unsupported", "InvalidArgument", "Misaligned",
 
 ALL = 0xFFFFFFFF
 FRAME_INFO = 16  # sizeof(FrameInfo); the byte at 4 is FrameInfo::use
-ALLOCATED = 3  # FrameUse::Allocated
+ALLOCATED, CACHED = 3, 4  # FrameUse
+ZONE_STACKS = 8 + 32 * 4, 8 + 64 * 4  # frame_cache::ZoneStacks: the hot stack's bytes, then the zeroed stack's; each begins with its count
 IDENTITY_END = 256 << 20
 KMAP_INDEX = 0xF000_0000 >> 22  # the directory's entry for temporary mappings; kernel stacks come behind it
 LARGE = 1 << 7  # in a directory entry: it maps 4 MiB itself
@@ -176,15 +177,29 @@ def _entries(target: Any, table: int) -> dict[int, int]:
 
 
 def _kernels_frames(target: Any, frame_count: int) -> FrameSet:
-    """Frames whose entry in the frame table says Allocated. The table is large, so it is only read when there are any."""
-    if _word(target, "mm::frames::(anonymous namespace)::frames_in_use") == 0:
+    """Frames whose entry in the frame table says that the kernel has them: in use, or at hand in the frame cache. The table is
+    large, so it is only read when there are any; and it must say of as many frames as the kernel counts."""
+    in_use = _word(target, "mm::frames::(anonymous namespace)::frames_in_use")
+    cached = _cached_frames(target)
+    if in_use == 0 and cached == 0:
         return FrameSet()
     table_address = _word(target, "mm::frame_table::(anonymous namespace)::table")
     expect(table_address + frame_count * FRAME_INFO <= IDENTITY_END, "the frame table is where the kernel made it",
            f"its address is now {table_address:#x}: something has written to the kernel's memory")
     table = target.physical(table_address, frame_count * FRAME_INFO)
     uses = table[4::FRAME_INFO]
-    return FrameSet.of_frames(frame for frame, use in enumerate(uses) if use == ALLOCATED)
+    expect((uses.count(ALLOCATED), uses.count(CACHED)) == (in_use, cached),
+           f"the frame table shows the {in_use} frames that the kernel uses and the {cached} that it keeps at hand",
+           f"it shows {uses.count(ALLOCATED)} and {uses.count(CACHED)}: something has written to the kernel's memory",
+           "FrameInfo::use and FrameInfo::references belong to the kernel; your allocator has allocator_tag and, while a frame is free, link.")
+    return FrameSet.of_frames(frame for frame, use in enumerate(uses) if use in (ALLOCATED, CACHED))
+
+
+def _cached_frames(target: Any) -> int:
+    """How many frames the kernel's frame cache keeps at hand."""
+    stacks = target.physical(target.symbol("mm::frame_cache::stacks"), len(Zone) * sum(ZONE_STACKS))
+    begins = [zone * sum(ZONE_STACKS) + skip for zone in range(len(Zone)) for skip in (0, ZONE_STACKS[0])]
+    return sum(struct.unpack_from("<I", stacks, begin)[0] for begin in begins)
 
 
 class FrameLabScenario(Scenario):

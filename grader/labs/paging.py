@@ -25,7 +25,7 @@ from typing import Any
 from emulator.machine import MIB, RESERVED, Machine, MemoryEntry
 from judge.scenario import Op, Run, Scenario, expect, fail
 from judge.verdict import Failure
-from labs.paging_state import GIVE_FRAME, TAKE_FRAME, State, StateCheck
+from labs.paging_state import FRAME_CALLS, State, StateCheck
 from oracle.paging import (FULL_FLUSH_PAGES, LARGE_PAGE, PAGE, SHARED_BEGIN, USER_BEGIN, USER_END, WRITE_USER, PageTables,
                            Request, Rights)
 
@@ -203,7 +203,7 @@ class PagingScenario(Scenario):
     def watch_frames(self) -> None:
         """The states of this test count frames, too."""
         self._watches_frames = True
-        self._counted += [TAKE_FRAME, GIVE_FRAME]
+        self._counted += FRAME_CALLS
 
     def watch_tlb(self) -> None:
         """The states of this test look into the TLB, too."""

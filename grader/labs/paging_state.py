@@ -25,8 +25,10 @@ KMAP_WINDOW = (0xF000_0000, 0xF040_0000)  # temporary mappings come and go here:
 MEANING = FRAME_MASK | PRESENT | WRITABLE | USER | PAGE_SIZE
 
 # Functions whose calls are counted from outside, with breakpoints: no variable of the kernel is believed.
-TAKE_FRAME = "mm::frame_allocator::allocate(Order, mm::Zone, mm::Contents)"
-GIVE_FRAME = "mm::frame_allocator::free(FrameNumber, Order)"
+# Calls that take a frame and those of them that got none; calls that give one back, and those after which it stayed
+TAKE_FRAME, TOOK_NONE = "mm::frames::allocate(mm::Zone, mm::Contents)", "mm::frames::(anonymous namespace)::without_frame(Error)"
+GIVE_FRAME, GAVE_NONE = "mm::frames::release(FrameNumber)", "mm::frames::(anonymous namespace)::frame_stays(Error)"
+FRAME_CALLS = (TAKE_FRAME, TOOK_NONE, GIVE_FRAME, GAVE_NONE)
 
 USER_SLOTS = range(USER_BEGIN // LARGE_PAGE, USER_END // LARGE_PAGE)
 SHARED_SLOTS = range(SHARED_BEGIN // LARGE_PAGE, 1024)
@@ -145,7 +147,8 @@ class StateCheck:
                        if OWN_SLOT in tables.table_slots}
         directories = len(self.state.tables) - 1
         want = directories + len(user_tables) + len(new_shared) + len(in_own_slot) + self.story.owned
-        taken = self.state.calls[TAKE_FRAME] - self.state.calls[GIVE_FRAME]
+        calls = self.state.calls
+        taken = (calls[TAKE_FRAME] - calls[TOOK_NONE]) - (calls[GIVE_FRAME] - calls[GAVE_NONE])
         count = (f"{directories} directories, {len(user_tables)} page tables of the user range, {len(new_shared)} new ones of "
                  f"the shared range" + (f", {self.story.owned} of the test's own" if self.story.owned else ""))
         if taken > want:

@@ -32,6 +32,7 @@ FRAME_KINDS = {
     "table": ("t", "green"),
     "directory": ("D", "bold green"),
     "allocated": ("#", "yellow"),
+    "cached": ("+", "bright_black"),
     "free": ("-", "bright_black"),
     "conflict": ("!", "bold red"),
 }
@@ -40,7 +41,7 @@ KIND_WORDS = {
     "user-ro": "user, read-only", "user-rw": "user, writable",
     "mixed": "several kinds of pages", "no-pages": "page table without pages", "recursive": "recursive slot", "empty": "not present",
     "hole": "no memory", "reserved": "reserved", "kernel": "kernel image", "module": "boot module", "table": "page table",
-    "directory": "page directory", "allocated": "allocated", "free": "free", "conflict": "free, yet a page table",
+    "directory": "page directory", "allocated": "allocated", "cached": "in the frame cache", "free": "free", "conflict": "free, yet a page table",
 }
 
 # The layout of the kernel's address space, as docs/architecture.md has it
@@ -328,7 +329,7 @@ def frame_text(snapshot: Snapshot, width: int = 64) -> list[Line]:
     return lines
 
 
-_RARE_FIRST = ("conflict", "directory", "table", "allocated", "module", "kernel", "free", "reserved", "hole")
+_RARE_FIRST = ("conflict", "directory", "table", "allocated", "module", "kernel", "cached", "free", "reserved", "hole")
 
 
 def frame_strip(snapshot: Snapshot, step: int) -> list[str]:

@@ -18,8 +18,9 @@ FRAME_INFO_SIZE = 16
 FRAME_INFO_USE = 4  # offset of FrameInfo::use
 
 # FrameUse in kernel/mm/physical/frame_table.h, and what the host makes of it
-USES = ("hole", "reserved", "free", "allocated")
+USES = ("hole", "reserved", "free", "allocated", "cached")
 KINDS = (*USES, "kernel", "module", "table", "directory", "conflict")
+NOBODYS = tuple(USES.index(use) for use in ("hole", "free", "cached"))  # no page table may lie there
 ZONES = (("DMA", 0, 4096), ("Normal", 4096, 65536), ("High", 65536, 1 << 20))
 
 _READ_AT_ONCE = 1 << 16  # entries of the frame table
@@ -83,9 +84,9 @@ class Snapshot:
         """Physical memory as runs by kind.
 
         What a frame is comes from the kernel's frame table; the host then paints what it knows better: kernel image and
-        modules among the reserved frames, page tables among all. A page table in a frame that counts as free is "conflict".
+        modules among the reserved frames, page tables among all. A page table in a frame that nobody has is "conflict".
         """
-        codes = bytearray().join(bytes([min(use, 3)]) * count for count, use in self.uses)
+        codes = bytearray().join(bytes([use if use < len(USES) else USES.index("allocated")]) * count for count, use in self.uses)
         for known in self.ranges:
             code = KINDS.index(known.kind)
             for frame in range(known.begin // PAGE, min((known.end + PAGE - 1) // PAGE, len(codes))):
@@ -95,7 +96,7 @@ class Snapshot:
         kinds |= {view.tables.directory_frame: "directory" for view in self.views}
         for frame, kind in kinds.items():
             if frame < len(codes):
-                codes[frame] = KINDS.index("conflict" if codes[frame] in (0, 2) else kind)
+                codes[frame] = KINDS.index("conflict" if codes[frame] in NOBODYS else kind)
         runs, begin = [], 0
         for code, group in groupby(codes):
             end = begin + sum(1 for _ in group)

@@ -15,3 +15,6 @@ int memcmp(const void* left, const void* right, size_t length);
 
 /// Writes `word` `count` times from `destination` on.
 void fill_words(uint32_t* destination, uint32_t word, size_t count);
+
+/// The first of `count` words that is not `word`; nullptr when all are.
+const uint32_t* find_other_word(const uint32_t* words, uint32_t word, size_t count);

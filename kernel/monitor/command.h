@@ -37,6 +37,9 @@ struct Command {
     Result<void> (*run)(const Words& words);
 };
 
+/// Frames, zones and runs: who has them, taking some and giving them back.
+std::span<const Command> frame_commands();
+
 /// Looking at memory, and changing what is mapped.
 std::span<const Command> memory_commands();
 

@@ -4,15 +4,20 @@
 #include "drivers/keyboard.h"
 #include "drivers/serial.h"
 #include "lib/format.h"
+#include "mm/physical/frame_cache.h"
 
 namespace {
 
 constexpr char kCtrlC = 3, kBell = 7, kBackspace = '\b', kCtrlU = 21, kDelete = 127;
 
+/// Frames that the idle CPU clears between two looks at the keyboard: so few that nobody notices.
+constexpr size_t kClearedAtATime = 4;
+
 char read_character() {
     for (;;) {
         if (const auto character = poll_serial()) return *character;
         if (const auto character = poll_keyboard()) return *character;
+        if (mm::frame_cache::fill_zeroed(kClearedAtATime) > 0) continue;
         Cpu::idle(); // until a serial interrupt, or the timer's, which lets us look at the keyboard again
     }
 }

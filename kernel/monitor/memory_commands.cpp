@@ -1,7 +1,6 @@
 #include "arch/cpu.h"
 #include "lib/format.h"
 #include "mm/paging/page_table.h"
-#include "mm/physical/frames.h"
 #include "mm/report/reports.h"
 #include "monitor/command.h"
 
@@ -9,16 +8,6 @@ namespace {
 
 Result<void> show_memory_map(const Words&) {
     mm::report::memory_map();
-    return {};
-}
-
-Result<void> show_zones(const Words&) {
-    mm::report::zones();
-    return {};
-}
-
-Result<void> show_frames(const Words&) {
-    mm::report::frames();
     return {};
 }
 
@@ -63,28 +52,6 @@ Result<void> unmap(const Words& words) {
     return {};
 }
 
-Result<mm::Zone> zone_argument(const Words& words) {
-    if (words.count() == 0 || words.is(0, "high")) return mm::Zone::High;
-    if (words.is(0, "normal")) return mm::Zone::Normal;
-    if (words.is(0, "dma")) return mm::Zone::Dma;
-    return Error::InvalidArgument;
-}
-
-Result<void> allocate_frame(const Words& words) {
-    const mm::Zone zone = TRY(zone_argument(words));
-    const FrameNumber frame = TRY(mm::frames::allocate(zone, mm::Contents::Zeroed));
-    print("frame {x} at {x8}, zone {}; {} frames in use\n", frame, frame.address(), mm::zone_name(mm::zone_of(frame)),
-          mm::frames::in_use());
-    return {};
-}
-
-Result<void> free_frame(const Words& words) {
-    const FrameNumber frame(TRY(words.number(0)));
-    TRY(mm::frames::release(frame));
-    print("frame {x} given back; {} frames in use\n", frame, mm::frames::in_use());
-    return {};
-}
-
 Result<void> read_memory(const Words& words) {
     const VirtAddr address(TRY(words.number(0)));
     uint32_t word;
@@ -103,10 +70,6 @@ Result<void> write_memory(const Words& words) {
 
 constexpr Command kCommands[] = {
     {"memmap", "", "the memory map and what is reserved of it", show_memory_map},
-    {"zones", "", "frames of each zone: all, and free ones", show_zones},
-    {"frames", "", "the frame table, summed up", show_frames},
-    {"frame alloc", "[dma|normal|high]", "take a frame from a zone or one below", allocate_frame},
-    {"frame free", "FRAME", "give a frame back", free_frame},
     {"pagetables", "[ADDRESS]", "all pages, or the walk for one address", show_page_tables},
     {"translate", "ADDRESS", "the physical address behind a virtual one", translate},
     {"map", "ADDRESS FRAME [rw|ro]", "map a page", map},

@@ -58,11 +58,11 @@ constexpr Command kGeneralCommands[] = {
 std::span<const Command> general_commands() { return kGeneralCommands; }
 
 /// All tables, in the order in which help shows them. The first command that fits the line is meant.
-constexpr std::span<const Command> (*kTables[])() = {memory_commands, vmalloc_commands, general_commands};
+constexpr std::span<const Command> (*kTables[])() = {frame_commands, memory_commands, vmalloc_commands, general_commands};
 
 Result<void> help(const Words&) {
     for (const auto table : kTables) {
-        for (const Command& command : table()) print("  {-12} {-22} {}\n", command.name, command.arguments, command.what);
+        for (const Command& command : table()) print("  {-15} {-24} {}\n", command.name, command.arguments, command.what);
     }
     print("Numbers are decimal, or hexadecimal with 0x. Backspace and Ctrl-U edit.\n");
     return {};

@@ -25,6 +25,13 @@ void fill_words(uint32_t* destination, uint32_t word, size_t count) {
     asm volatile("rep stosl" : "+D"(destination), "+c"(count) : "a"(word) : "memory");
 }
 
+const uint32_t* find_other_word(const uint32_t* words, uint32_t word, size_t count) {
+    if (count == 0) return nullptr;
+    bool all_equal;
+    asm volatile("repe scasl" : "+D"(words), "+c"(count), "=@cce"(all_equal) : "a"(word) : "memory");
+    return all_equal ? nullptr : words - 1; // EDI has moved past the word that ended it
+}
+
 extern "C" {
 
 void* memset(void* destination, int byte, size_t length) {

@@ -24,5 +24,8 @@ void initialize();
 
 Watermarks of(Zone zone);
 
+/// Frames of memory in the zone, reserved ones included: what its marks are made from.
+size_t frames_of_memory(Zone zone);
+
 } // namespace watermarks
 } // namespace mm

@@ -1,7 +1,9 @@
 #include "lib/format.h"
 #include "mm/physical/boot_memory.h"
 #include "mm/physical/frame_allocator.h"
+#include "mm/physical/frame_cache.h"
 #include "mm/physical/frame_table.h"
+#include "mm/physical/watermarks.h"
 #include "mm/physical/zone.h"
 #include "mm/report/reports.h"
 
@@ -37,13 +39,6 @@ void print_range(FrameRange range, const char* what) {
     print("  {x8}-{x8} {8} KiB  {}\n", range.begin.address(), last, range.count() * 4, what);
 }
 
-/// Frames of `zone` in the firmware's map, reserved ones included.
-size_t frames_of_memory(Zone zone) {
-    size_t count = 0;
-    for (const FrameRange range : boot_memory::usable()) count += intersect(range, zone_frames(zone)).count();
-    return count;
-}
-
 } // namespace
 
 void memory_map() {
@@ -58,9 +53,13 @@ void memory_map() {
 }
 
 void zones() {
-    print("zone      frames of memory        free\n");
-    for (const Zone zone : kAllZones)
-        print("  {-7} {16} {11}\n", zone_name(zone), frames_of_memory(zone), frame_allocator::free_frames(zone));
+    print("zone      frames of memory        free   of these cached         min     low    high\n");
+    for (const Zone zone : kAllZones) {
+        const size_t cached = frame_cache::count(zone);
+        const Watermarks marks = watermarks::of(zone);
+        print("  {-7} {16} {11} {17} {11} {7} {7}\n", zone_name(zone), watermarks::frames_of_memory(zone),
+              frame_allocator::free_frames(zone) + cached, cached, marks.min, marks.low, marks.high);
+    }
 }
 
 void frames() {

@@ -10,8 +10,15 @@ namespace mm::report {
 /// The firmware's memory map, what sanitise() made of it, and every reserved range with its owner.
 void memory_map();
 
-/// Per zone: frames of memory, frames that are free.
+/// Per zone: frames of memory, frames that are free (those of the frame cache as well), watermarks.
 void zones();
+
+/// Where memory is: all of it is reserved, free, in the frame cache, or in use.
+void memory();
+
+/// Per zone and order: free runs, and how much of the free memory is too fragmented for such a request. Says so when the frame
+/// allocator does not know runs.
+void free_runs();
 
 /// The frame table, summed up as runs of frames with the same use.
 void frames();
