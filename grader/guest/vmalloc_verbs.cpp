@@ -41,11 +41,16 @@ void purge(harness::Call& call) {
     call.reply({released});
 }
 
+/// As vmalloc.purge, without a clock, so that nothing else touches the TLB.
+void shrink(harness::Call& call) { call.reply({vmalloc::purge()}); }
+
 /// areas, pages, lazy areas, lazy pages, purges, full flushes, frames that hold records
 void statistics(harness::Call& call) {
     const vmalloc::Statistics now = vmalloc::statistics();
     call.reply({now.areas, now.pages, now.lazy_areas, now.lazy_pages, now.purges, now.full_flushes, range_records::frames()});
 }
+
+void check_invariants(harness::Call&) { vmalloc::check_invariants(); }
 
 /// vmalloc.area I: address, pages and whether it was freed, of the I-th area by address.
 void area(harness::Call& call) {
@@ -72,14 +77,16 @@ void find(harness::Call& call) {
 /// vmalloc.fill ADDRESS BYTES WORD: the word and its successors, one for each four bytes, through the MMU.
 void fill(harness::Call& call) {
     auto* const words = static_cast<volatile uint32_t*>(pointer(call, 0));
-    for (size_t i = 0; i < call.number(1) / sizeof(uint32_t); ++i) words[i] = call.number(2) + i;
+    const uint32_t count = call.number(1) / sizeof(uint32_t), first = call.number(2);
+    for (uint32_t i = 0; i < count; ++i) words[i] = first + i;
 }
 
 /// vmalloc.check ADDRESS BYTES WORD: how many words are not as vmalloc.fill left them.
 void check(harness::Call& call) {
     const auto* const words = static_cast<const volatile uint32_t*>(pointer(call, 0));
+    const uint32_t count = call.number(1) / sizeof(uint32_t), first = call.number(2);
     uint32_t wrong = 0;
-    for (size_t i = 0; i < call.number(1) / sizeof(uint32_t); ++i) wrong += words[i] != call.number(2) + i;
+    for (uint32_t i = 0; i < count; ++i) wrong += words[i] != first + i;
     call.reply({wrong});
 }
 
@@ -107,7 +114,9 @@ HARNESS_VERB("vmalloc.allocate", allocate);
 HARNESS_VERB("vmalloc.free", free);
 HARNESS_VERB("vmalloc.size", size);
 HARNESS_VERB("vmalloc.purge", purge);
+HARNESS_VERB("vmalloc.shrink", shrink);
 HARNESS_VERB("vmalloc.statistics", statistics);
+HARNESS_VERB("vmalloc.invariants", check_invariants);
 HARNESS_VERB("vmalloc.area", area);
 HARNESS_VERB("vmalloc.find", find);
 HARNESS_VERB("vmalloc.fill", fill);

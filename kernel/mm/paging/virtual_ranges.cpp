@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/panic.h"
 #include "mm/paging/range_records.h"
 
 namespace mm {
@@ -120,6 +121,35 @@ VirtualRange* VirtualRanges::find(VirtAddr address) {
         if (range != &end_ && range->begin <= address && address < range->end()) return range;
     }
     return nullptr;
+}
+
+/// @return ranges in this part of the tree
+size_t VirtualRanges::check_subtree(Range* range) {
+    if (!range) return 0;
+    const uint32_t gap = range->largest_gap_;
+    refresh(range);
+    KASSERT("each node of the tree knows the largest gap below it", gap == range->largest_gap_);
+    for (Range* const child : {range->left_, range->right_}) {
+        if (!child) continue;
+        KASSERT("a child knows its parent", child->parent_ == range);
+        KASSERT("the tree is a heap by priority", child->priority_ <= range->priority_);
+        KASSERT("the tree is sorted by address", (child == range->left_) == (child->begin < range->begin));
+    }
+    return 1 + check_subtree(range->left_) + check_subtree(range->right_);
+}
+
+void VirtualRanges::check_invariants() {
+    size_t count = 0;
+    VirtAddr end = begin_;
+    const Range* previous = nullptr;
+    for (const Range* range = first_; range; range = range->next_, ++count) {
+        KASSERT("neighbours in the list know each other", range->previous_ == previous);
+        KASSERT("ranges are sorted by address and do not overlap", end <= range->begin);
+        if (range != &end_) end = range->end();
+        previous = range;
+    }
+    KASSERT("the list ends at the window's end", previous == &end_ && end <= end_.begin);
+    KASSERT("list and tree have the same ranges", check_subtree(root_) == count);
 }
 
 } // namespace mm

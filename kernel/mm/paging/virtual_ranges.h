@@ -74,8 +74,12 @@ public:
     VirtualRange* first() { return real(first_); }
     VirtualRange* next(const VirtualRange* range) { return real(range->next_); }
 
+    /// Walks list and tree; panics, with the sentence that does not hold. For tests.
+    void check_invariants();
+
 private:
     using Range = VirtualRange;
+    size_t check_subtree(Range* range);
     Range* real(Range* range) { return range == &end_ ? nullptr : range; }
     uint32_t gap_before(const Range* range) const;
     uint32_t largest_gap(const Range* range) const;

@@ -158,6 +158,23 @@ void for_each(void (*visit)(void* context, const Area& area), void* context) {
 
 Statistics statistics() { return counters; }
 
+void check_invariants() {
+    areas.check_invariants();
+    Statistics seen = counters;
+    seen.areas = seen.pages = seen.lazy_areas = seen.lazy_pages = 0;
+    for (const VirtualRange* range = areas.first(); range; range = areas.next(range)) {
+        ++(range->note[kIsFreed] ? seen.lazy_areas : seen.areas);
+        (range->note[kIsFreed] ? seen.lazy_pages : seen.pages) += range->pages;
+    }
+    KASSERT("areas in use are counted", seen.areas == counters.areas && seen.pages == counters.pages);
+    KASSERT("freed areas are counted", seen.lazy_areas == counters.lazy_areas && seen.lazy_pages == counters.lazy_pages);
+    for (const VirtualRange* range = freed; range; range = range->link) {
+        KASSERT("areas in the list of purge() are freed", range->note[kIsFreed]);
+        seen.lazy_pages -= range->pages;
+    }
+    KASSERT("every freed area waits for purge()", seen.lazy_pages == 0);
+}
+
 Found find(const void* address) {
     const VirtAddr at = address_of(address);
     if (const VirtualRange* const range = areas.find(at))

@@ -76,6 +76,9 @@ size_t purge();
 
 Statistics statistics();
 
+/// Panics when vmalloc's own records contradict each other. For tests.
+void check_invariants();
+
 /// Whose an address is: for what is said about a page fault.
 Found find(const void* address);
 

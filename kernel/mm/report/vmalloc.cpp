@@ -79,6 +79,7 @@ void vmalloc_summary() {
 
 const char* explain_vmalloc_fault(VirtAddr address) {
     const void* const at = pointer_to<void>(address);
+    if (vmalloc::contains(at) && address.value() < kVmallocBegin + kPageSize) return "guard page before the first vmalloc area";
     if (vmalloc::contains(at)) return explain_area(vmalloc::find(at));
     return mmio::contains(at) ? "no device memory is mapped there" : nullptr;
 }
