@@ -167,6 +167,48 @@ bool pop(Block& block, Outcome& outcome) {
     return true;
 }
 
+// The guest's memory is opened once per batch, not once per block: that is the slow part.
+constexpr size_t kBatch = 32;
+
+struct Batch {
+    Block blocks[kBatch];
+    size_t count = 0;
+    Error error = Error::None;  ///< Of the call behind the last block.
+};
+
+/// Allocates up to `count` blocks, until there is an error.
+void allocate_batch(Call& call, Batch& batch, size_t count, uint32_t cache, uint32_t size, uint32_t site) {
+    const CallSite where = call_site(site);
+    mm::slab::Cache* const from = cache == kKmalloc ? nullptr : caches[cache].cache;
+    inside(call, [&] {
+        while (batch.count < count && batch.error == Error::None) {
+            const auto block = from ? mm::slab::allocate(from, where) : mm::kmalloc(size, where);
+            batch.error = block.error();
+            if (!block.is_error()) batch.blocks[batch.count++] = {reinterpret_cast<uint32_t>(block.value()), size, cache, site, 0};
+        }
+        return 0;
+    });
+}
+
+/// Frees the blocks of the batch.
+void free_batch(Call& call, const Batch& batch, uint32_t site, Outcome& outcome) {
+    const CallSite where = call_site(site);
+    mm::slab::Cache* to[kBatch];
+    for (size_t i = 0; i < batch.count; ++i) to[i] = batch.blocks[i].cache == kKmalloc ? nullptr : caches[batch.blocks[i].cache].cache;
+    Error error = Error::None;
+    const size_t freed = inside(call, [&] {
+        size_t i = 0;
+        for (; i < batch.count && error == Error::None; ++i) {
+            void* const block = reinterpret_cast<void*>(batch.blocks[i].address);
+            error = (to[i] ? mm::slab::free(to[i], block, where) : mm::kfree(block, where)).error();
+        }
+        return i;
+    });
+    outcome.done += freed;
+    outcome.error = error;
+    if (error != Error::None) outcome.fail(Trouble::FreeRefused, batch.blocks[freed - 1].address, batch.blocks[freed - 1].size);
+}
+
 /// heap.exhaust CACHE|kmalloc SIZE SITE LIMIT -> outcome: allocates blocks until there is an error, at most LIMIT
 void exhaust(Call& call) {
     const uint32_t cache = cache_argument(call, 0), site = call.number(2), limit = call.number(3);
@@ -174,34 +216,32 @@ void exhaust(Call& call) {
     if (size < sizeof(Link)) harness::bad_script("no room for a link", call.word(1));
     if (!chain) chain_key = call.number(1) * 0x2545'F491u + site;
     Outcome outcome;
-    while (outcome.done < limit && !outcome.failed()) {
-        const auto block = allocate_from(call, cache, size, site);
-        outcome.error = block.error();
-        if (block.is_error()) {
-            if (block.error() != Error::OutOfMemory) outcome.fail(Trouble::WrongError, 0, size);
-            break;
+    while (outcome.done < limit && outcome.error == Error::None && !outcome.failed()) {
+        Batch batch;
+        allocate_batch(call, batch, std::min<size_t>(kBatch, limit - outcome.done), cache, size, site);
+        outcome.error = batch.error;
+        if (batch.error != Error::None && batch.error != Error::OutOfMemory) outcome.fail(Trouble::WrongError, 0, size);
+        for (size_t i = 0; i < batch.count && !outcome.failed(); ++i, ++outcome.done) {
+            const uint32_t address = batch.blocks[i].address;
+            if (address == 0) outcome.fail(Trouble::Null, 0, size);
+            else if (address % mm::kHeapAlignment) outcome.fail(Trouble::Unaligned, address, mm::kHeapAlignment);
+            else push(address, cache, size);
         }
-        const uint32_t address = reinterpret_cast<uint32_t>(block.value());
-        if (address == 0) outcome.fail(Trouble::Null, 0, size);
-        else if (address % mm::kHeapAlignment) outcome.fail(Trouble::Unaligned, address, mm::kHeapAlignment);
-        else push(address, cache, size);
-        ++outcome.done;
     }
     outcome.reply(call);
-}
-
-void free_link(Call& call, const Block& block, uint32_t site, Outcome& outcome) {
-    outcome.error = free_to(call, block.cache, block.address, site).error();
-    if (outcome.error != Error::None) return outcome.fail(Trouble::FreeRefused, block.address, block.size);
-    ++outcome.done;
 }
 
 /// heap.give_back COUNT SITE -> outcome: frees blocks of the chain, the last first
 void give_back(Call& call) {
     const uint32_t count = call.number(0), site = call.number(1);
     Outcome outcome;
-    for (Block block; chain && outcome.done < count && !outcome.failed();) {
-        if (pop(block, outcome)) free_link(call, block, site, outcome);
+    while (chain && outcome.done < count && !outcome.failed()) {
+        Batch batch;
+        while (chain && batch.count < std::min<size_t>(kBatch, count - outcome.done)) {
+            if (!pop(batch.blocks[batch.count], outcome)) break;
+            ++batch.count;
+        }
+        if (!outcome.failed()) free_batch(call, batch, site, outcome);
     }
     outcome.reply(call);
 }
@@ -211,18 +251,19 @@ void thin(Call& call) {
     const uint32_t site = call.number(0);
     Outcome outcome;
     uint32_t kept = 0; // the new chain; its blocks are put back by push(), which takes `chain` for what follows
-    for (bool keep = false; chain && !outcome.failed(); keep = !keep) {
-        Block block;
-        if (!pop(block, outcome)) break;
-        if (!keep) {
-            free_link(call, block, site, outcome);
-            continue;
+    while (chain && !outcome.failed()) {
+        Batch batch;
+        while (chain && batch.count < kBatch) {
+            if (!pop(batch.blocks[batch.count++], outcome)) break;
+            Block block;
+            if (!chain || !pop(block, outcome)) break;
+            const uint32_t rest = chain;
+            chain = kept;
+            push(block.address, block.cache, block.size);
+            kept = chain;
+            chain = rest;
         }
-        const uint32_t rest = chain;
-        chain = kept;
-        push(block.address, block.cache, block.size);
-        kept = chain;
-        chain = rest;
+        if (!outcome.failed()) free_batch(call, batch, site, outcome);
     }
     chain = kept;
     outcome.reply(call);
