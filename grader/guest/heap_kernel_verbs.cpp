@@ -111,23 +111,25 @@ void churn(Call& call) {
 }
 HARNESS_VERB("heapk.churn", churn);
 
-/// heapk.ticks BYTES -> ticks of kmalloc and of kfree: a block is taken and given back in a cache that is in use
-void ticks(Call& call) {
+/// heapk.kmalloc BYTES -> address
+void allocate(Call& call) {
     const uint32_t bytes = call.number(0);
-    const auto keep = mm::kmalloc(bytes);
-    uint32_t best[2] = {~0u, ~0u};
-    for (int i = 0; i < 9; ++i) {
-        const uint64_t before = Cpu::ticks();
-        const auto block = mm::kmalloc(bytes);
-        const uint64_t between = Cpu::ticks();
-        const auto freed = mm::kfree(block.value());
-        const uint64_t after = Cpu::ticks();
-        if (freed.is_error()) break;
-        if (between - before < best[0]) best[0] = static_cast<uint32_t>(between - before);
-        if (after - between < best[1]) best[1] = static_cast<uint32_t>(after - between);
-    }
-    call.reply({best[0], best[1], static_cast<uint32_t>(mm::kfree(keep.value()).is_error())});
+    call.enter_piece();
+    const auto block = mm::kmalloc(bytes);
+    call.leave_piece();
+    if (block.is_error()) return call.reply(block.error());
+    call.reply({value_of(block.value())});
 }
-HARNESS_VERB("heapk.ticks", ticks);
+HARNESS_VERB("heapk.kmalloc", allocate);
+
+/// heapk.kfree ADDRESS
+void free(Call& call) {
+    void* const block = pointer_to<void>(VirtAddr(call.number(0)));
+    call.enter_piece();
+    const auto freed = mm::kfree(block);
+    call.leave_piece();
+    call.reply(freed);
+}
+HARNESS_VERB("heapk.kfree", free);
 
 } // namespace heap_kernel_guest

@@ -18,11 +18,11 @@
 namespace mm {
 
 namespace slab {
-// What slab.cpp does for kmalloc beyond its contract.
+// What slab.cpp does for kmalloc beyond its contract. No Result where every tick counts: those are returned through memory.
 Result<Cache*> create_for_kmalloc(const Description& description);
-Result<void*> allocate_for_kmalloc(Cache* cache, size_t bytes, CallSite site);
-Result<void*> allocate_block(size_t bytes, size_t alignment, CallSite site);
-Result<void> free_for_kmalloc(void* block, CallSite site);
+void* take_for_kmalloc(Cache* cache, size_t bytes, CallSite site);      // nullptr: there is no memory
+void* take_block(size_t bytes, size_t alignment, CallSite site);        // the same
+Error put_for_kmalloc(void* block, CallSite site);
 struct BlockSize {
     size_t bytes; ///< As asked for; without CONFIG_MEMORY_DEBUGGING the same as room.
     size_t room;  ///< That it could have.
@@ -84,18 +84,22 @@ Result<void> slab::start_kmalloc_caches() {
 }
 
 Result<void*> kmalloc(size_t bytes, CallSite site) {
-    if (bytes - 1 < kMaxClass) return slab::allocate_for_kmalloc(caches[kClassOf[(bytes + 7) / 8]], bytes, site); // 0 - 1 is large
-    return bytes == 0 ? Error::InvalidArgument : slab::allocate_block(bytes, kHeapAlignment, site);
+    if (bytes == 0) return Error::InvalidArgument;
+    void* const block = bytes <= kMaxClass ? slab::take_for_kmalloc(caches[kClassOf[(bytes + 7) / 8]], bytes, site)
+                                           : slab::take_block(bytes, kHeapAlignment, site);
+    if (!block) return Error::OutOfMemory;
+    return block;
 }
 
 Result<void*> kmalloc_aligned(size_t bytes, size_t alignment, CallSite site) {
     if (bytes == 0 || alignment == 0 || alignment > kPageSize || (alignment & (alignment - 1)) != 0) return Error::InvalidArgument;
     if (alignment <= kHeapAlignment) return kmalloc(bytes, site);
-    for (size_t i = 0; i < kAlignedClasses.size(); ++i) {
-        const size_t size = kAlignedClasses[i].size;
-        if (size >= bytes && size >= alignment) return slab::allocate_for_kmalloc(aligned_caches[i], bytes, site);
-    }
-    return slab::allocate_block(bytes, alignment, site);
+    size_t i = 0;
+    while (i < kAlignedClasses.size() && (kAlignedClasses[i].size < bytes || kAlignedClasses[i].size < alignment)) ++i;
+    void* const block = i < kAlignedClasses.size() ? slab::take_for_kmalloc(aligned_caches[i], bytes, site)
+                                                   : slab::take_block(bytes, alignment, site);
+    if (!block) return Error::OutOfMemory;
+    return block;
 }
 
 Result<void*> krealloc(void* block, size_t bytes, CallSite site) {
@@ -118,7 +122,7 @@ Result<void*> krealloc(void* block, size_t bytes, CallSite site) {
 
 Result<void> kfree(void* block, CallSite site) {
     if (block == nullptr) return {};
-    return slab::free_for_kmalloc(block, site);
+    return slab::put_for_kmalloc(block, site);
 }
 
 } // namespace mm

@@ -35,12 +35,10 @@ namespace {
 constexpr bool kDebug = CONFIG_MEMORY_DEBUGGING;
 constexpr size_t kGuard = kDebug ? kRedZone : 0;
 constexpr uint8_t kRedByte = 0xB5;          // no small number, no likely character, and not kFreedByte
-constexpr uint8_t kOwnerTag = 0x5B;         // FrameInfo::owner_tag of our frames
-constexpr uint32_t kSeal = 0x51AB'0B7E;     // mixed into link[1]
+constexpr uint32_t kSeal = 0x51AB'0B7E;     // mixed into what marks a page as ours
 constexpr uint32_t kMaxSlabOrder = 3;       // larger runs are hard to get
 constexpr size_t kMaxObjects = 1024;        // of one slab: 32 words of free bits, one summary word
 constexpr size_t kSmallObject = 512;        // headers of larger objects lie apart, without debugging
-constexpr size_t kEmptySlabsKept = 1;       // of one cache, until shrink(); none of large blocks
 constexpr size_t kMaxBlock = 1u << 30;      // more than any zone of a contiguous mapping holds; keeps sums below 2^32
 
 struct Link {
@@ -62,15 +60,17 @@ enum class Source : uint8_t { Run, Area };
 struct alignas(8) Slab : Link {
     Cache* cache;
     uint8_t* objects;      ///< The first one.
-    uint8_t* memory;       ///< The first byte of the run or area.
+    size_t stride;         ///< From one object to the next. SIZE_MAX when there is but one.
     size_t room;           ///< What one object may hold.
     uint32_t capacity;     ///< Objects.
     uint32_t in_use;
     uint32_t free_words;   ///< Bit w: word w of the free bits is not 0.
-    uint32_t seal;
+    uint32_t seal;         ///< Tells an area of ours from others'.
+    uint8_t* memory;       ///< The first byte of the run or area.
     uint32_t order;        ///< Of the run; of an area its pages.
     Source source;
     bool header_apart;
+    bool is_kmallocs;
 
     uint32_t* free_bits() { return reinterpret_cast<uint32_t*>(this + 1); }
     static constexpr size_t bits_bytes(size_t capacity) { return align_up((capacity + 31) / 32 * 4, 8); }
@@ -79,8 +79,8 @@ struct alignas(8) Slab : Link {
         return sizeof(Slab) + bits_bytes(capacity) + (kDebug ? capacity * sizeof(Record) : 0);
     }
 
-    bool is_free(uint32_t i) { return free_bits()[i / 32] >> (i % 32) & 1; }
-    uint8_t* object(uint32_t i);
+    bool is_free(size_t i) { return free_bits()[i / 32] >> (i % 32) & 1; }
+    uint8_t* object(size_t i) { return objects + i * stride; }
     size_t frames() const { return source == Source::Run ? Order(order).frames() : order; }
 };
 
@@ -100,7 +100,6 @@ struct Cache {
     Link available;        ///< Slabs with a free object: empty ones last.
     Link full;
     size_t stride;         ///< From one object to the next.
-    size_t empty;          ///< Slabs without an object in use.
     size_t size;
     size_t alignment;
     size_t colour;         ///< Of the next slab: the distance that its objects are moved by.
@@ -119,7 +118,9 @@ constinit Cache headers{};  ///< Of the slabs' headers that lie apart.
 constinit Cache blocks{};   ///< Large blocks of kmalloc(): one slab each.
 constinit Cache* caches = nullptr;
 
-uint8_t* Slab::object(uint32_t i) { return objects + i * cache->stride; }
+// Of the frame table, so that kfree() need not ask for them each time.
+constinit FrameInfo* frame_infos = nullptr;
+constinit uint32_t identity_frames = 0;
 
 // Lists
 
@@ -166,13 +167,13 @@ const uint8_t* first_other(const uint8_t* begin, const uint8_t* end, uint8_t byt
     return nullptr;
 }
 
-Finding describe(FindingKind kind, Slab& slab, uint32_t i, const void* damage, CallSite found) {
+Finding describe(FindingKind kind, Slab& slab, size_t i, const void* damage, CallSite found) {
     const Record& record = slab.records()[i];
     return {kind, slab.object(i), record.bytes ? record.bytes : slab.cache->size, slab.cache->name, damage,
             record.allocated, kind == FindingKind::UseAfterFree || kind == FindingKind::DoubleFree ? record.freed : CallSite{}, found};
 }
 
-void paint_zones(Slab& slab, uint32_t i) {
+void paint_zones(Slab& slab, size_t i) {
     uint8_t* const object = slab.object(i);
     const size_t bytes = slab.records()[i].bytes;
     memset(object - kGuard, kRedByte, kGuard);
@@ -180,7 +181,7 @@ void paint_zones(Slab& slab, uint32_t i) {
 }
 
 /// Reports damage to the red zones of an object in use, and repairs it. @return how many findings
-size_t check_zones(Slab& slab, uint32_t i, CallSite found) {
+size_t check_zones(Slab& slab, size_t i, CallSite found) {
     const uint8_t* const object = slab.object(i);
     const uint8_t* const before = first_other(object - kGuard, object, kRedByte);
     const uint8_t* const behind = first_other(object + slab.records()[i].bytes, object + slab.room + kGuard, kRedByte);
@@ -192,7 +193,7 @@ size_t check_zones(Slab& slab, uint32_t i, CallSite found) {
 }
 
 /// The same for the bytes of a free object.
-size_t check_poison(Slab& slab, uint32_t i, CallSite found) {
+size_t check_poison(Slab& slab, size_t i, CallSite found) {
     if (!is_poisoned(*slab.cache)) return 0;
     uint8_t* const object = slab.object(i);
     const uint8_t* const damage = first_other(object, object + slab.room, kFreedByte);
@@ -208,27 +209,35 @@ size_t check_slab(Slab& slab) {
     return found;
 }
 
-void guard(Slab& slab, uint32_t i, size_t bytes, CallSite site) {
+void guard(Slab& slab, size_t i, size_t bytes, CallSite site) {
     check_poison(slab, i, site);
     slab.records()[i] = {bytes, site, {}};
     paint_zones(slab, i);
 }
 
-void unguard(Slab& slab, uint32_t i, CallSite site) {
+void unguard(Slab& slab, size_t i, CallSite site) {
     check_zones(slab, i, site);
     slab.records()[i].freed = site;
     if (is_poisoned(*slab.cache)) memset(slab.object(i), kFreedByte, slab.room);
 }
 
-/// What was passed to free is no object in use.
-Error refuse(const void* address, Slab* slab, CallSite site) {
+/// The number of the object that begins at this address; SIZE_MAX when none does.
+size_t index_of(const Slab& slab, const void* address) {
+    const size_t offset = static_cast<const uint8_t*>(address) - slab.objects; // before the first object: huge
+    const size_t i = offset / slab.stride;
+    return i < slab.capacity && i * slab.stride == offset ? i : SIZE_MAX;
+}
+
+/// What was passed to free is no object in use. `slab` is the one that the address lies in, if any.
+[[gnu::cold]] Error refuse(const void* address, Slab* slab, bool is_owner, CallSite site) {
     if constexpr (kDebug) {
         Finding finding;
         if (slab) {
-            const size_t i = (static_cast<const uint8_t*>(address) - slab->objects) / slab->cache->stride;
-            const bool is_object = i < slab->capacity && address == slab->object(i);
-            const auto kind = is_object && slab->is_free(i) ? FindingKind::DoubleFree : FindingKind::ForeignFree;
-            if (i < slab->capacity) finding = describe(kind, *slab, i, nullptr, site);
+            const size_t i = index_of(*slab, address);
+            const bool is_double = is_owner && i != SIZE_MAX && slab->is_free(i);
+            const size_t near = (static_cast<const uint8_t*>(address) - slab->objects) / slab->stride;
+            if (near < slab->capacity)
+                finding = describe(is_double ? FindingKind::DoubleFree : FindingKind::ForeignFree, *slab, near, nullptr, site);
         }
         if (finding.kind != FindingKind::DoubleFree) finding.kind = FindingKind::ForeignFree;
         finding.object = address;
@@ -240,19 +249,17 @@ Error refuse(const void* address, Slab* slab, CallSite site) {
 
 // From an address to its slab
 
-uint32_t seal_of(uint32_t header, FrameNumber frame) { return header ^ kSeal ^ frame.value() << 8; }
+uint32_t seal_of(uint32_t header, uint32_t frame) { return header ^ frame ^ kSeal; }
 
 void seal_page(const Slab& slab, const uint8_t* page) {
-    const FrameNumber frame = identity_frame(page);
-    FrameInfo& info = frame_table::info(frame);
-    info.owner_tag = kOwnerTag;
+    const uint32_t frame = identity_frame(page).value();
+    FrameInfo& info = frame_infos[frame];
     info.link[0] = address_of(&slab).value();
     info.link[1] = seal_of(info.link[0], frame);
 }
 
 void unseal_page(const uint8_t* page) {
-    FrameInfo& info = frame_table::info(identity_frame(page));
-    info.owner_tag = 0;
+    FrameInfo& info = frame_infos[identity_frame(page).value()];
     info.link[0] = info.link[1] = 0;
 }
 
@@ -265,29 +272,28 @@ void for_each_page(const Slab& slab, Visit visit) {
 }
 
 /// An area's header lies in its first page, its only object begins there or in the second.
-Slab* slab_of_area(const void* address) {
+[[gnu::cold]] Slab* slab_of_area(const void* address) {
     uint32_t page = align_down(address_of(address).value(), kPageSize);
     for (int i = 0; i < 2; ++i, page -= kPageSize) {
         Slab* const slab = pointer_to<Slab>(VirtAddr(page));
         if (!vmalloc::contains(slab) || vmalloc::size(slab).is_error()) continue;
-        if (slab->seal == (page ^ kSeal) && slab->memory == pointer_to<uint8_t>(VirtAddr(page))) return slab;
+        if (slab->seal == seal_of(page, 0) && address_of(slab->memory).value() == page) return slab;
     }
     return nullptr;
 }
 
 /// The slab that an object at this address would be part of; nullptr where the heap has none. Any address may come.
-Slab* slab_of(const void* address) {
-    if (!is_identity_address(address)) return vmalloc::contains(address) ? slab_of_area(address) : nullptr;
-    const FrameNumber frame = identity_frame(address);
-    const FrameInfo& info = frame_table::info(frame);
-    if (info.owner_tag != kOwnerTag || info.link[1] != seal_of(info.link[0], frame)) return nullptr;
-    return info.use == FrameUse::Allocated ? pointer_to<Slab>(VirtAddr(info.link[0])) : nullptr;
+inline Slab* slab_of(const void* address) {
+    const uint32_t frame = address_of(address).value() >> kPageShift;
+    if (frame >= identity_frames) return slab_of_area(address);
+    const FrameInfo& info = frame_infos[frame];
+    return info.link[1] == seal_of(info.link[0], frame) ? pointer_to<Slab>(VirtAddr(info.link[0])) : nullptr;
 }
 
 // Memory of slabs
 
-Result<void*> take(Cache& cache, size_t bytes, CallSite site);
-void put(Slab& slab, uint32_t i);
+void* take(Cache& cache, size_t bytes, CallSite site);
+Error put(Slab& slab, void* object, CallSite site);
 
 Result<uint8_t*> get_run(Order order) {
     return static_cast<uint8_t*>(TRY(order == Order(0) ? pages::get_free_page() : pages::allocate(order, Contents::Unspecified)));
@@ -298,31 +304,27 @@ void give_back(uint8_t* memory, Source source, uint32_t order) {
     KASSERT("a slab's memory can be given back", !freed.is_error());
 }
 
-/// Where the header lies: in front of the memory, or in a cache of its own.
-Result<Slab*> place_header(uint8_t* memory, bool apart) {
-    if (!apart) return reinterpret_cast<Slab*>(memory);
-    return static_cast<Slab*>(TRY(take(headers, headers.size, {})));
-}
-
 /// Makes memory a slab of free objects. Gives the memory back when there is none for the header.
 Result<Slab*> furnish(Cache& cache, uint8_t* memory, Source source, uint32_t order, size_t first, size_t capacity, size_t room) {
     const bool apart = cache.header_apart && source == Source::Run;
-    const auto header = place_header(memory, apart);
-    if (header.is_error()) {
+    void* const header = apart ? take(headers, headers.size, {}) : memory;
+    if (!header) {
         give_back(memory, source, order);
-        return header.error();
+        return Error::OutOfMemory;
     }
-    Slab& slab = *header.value();
+    Slab& slab = *static_cast<Slab*>(header);
     slab = {};
     slab.cache = &cache;
     slab.objects = memory + first;
-    slab.memory = memory;
+    slab.stride = capacity == 1 ? SIZE_MAX : cache.stride;
     slab.room = room;
     slab.capacity = static_cast<uint32_t>(capacity);
-    slab.seal = address_of(memory).value() ^ kSeal;
+    slab.seal = seal_of(address_of(memory).value(), 0);
+    slab.memory = memory;
     slab.order = order;
     slab.source = source;
     slab.header_apart = apart;
+    slab.is_kmallocs = cache.kind == Kind::Kmalloc;
     memset(slab.free_bits(), 0, Slab::header_bytes(capacity) - sizeof(Slab));
     for (uint32_t i = 0; i < capacity; ++i) {
         slab.free_bits()[i / 32] |= 1u << (i % 32);
@@ -332,21 +334,16 @@ Result<Slab*> furnish(Cache& cache, uint8_t* memory, Source source, uint32_t ord
     }
     for_each_page(slab, [&slab](const uint8_t* page) { seal_page(slab, page); });
     insert_before(cache.available, slab);
-    ++cache.empty;
     return &slab;
 }
 
 void release(Slab& slab) {
     unlink(slab);
-    --slab.cache->empty;
     for_each_page(slab, unseal_page);
     uint8_t* const memory = slab.memory;
     const Source source = slab.source;
     const uint32_t order = slab.order;
-    if (slab.header_apart) {
-        Slab* const home = slab_of(&slab);
-        put(*home, static_cast<uint32_t>((reinterpret_cast<uint8_t*>(&slab) - home->objects) / headers.stride));
-    }
+    if (slab.header_apart) put(*slab_of(&slab), &slab, {});
     give_back(memory, source, order);
 }
 
@@ -376,7 +373,7 @@ Result<Slab*> grow_by(Cache& cache, const Layout& layout) {
 }
 
 /// A new slab, as large as the cache likes it; of a single frame when there is no such run.
-Result<Slab*> grow(Cache& cache) {
+[[gnu::noinline]] Result<Slab*> grow(Cache& cache) {
     if (cache.best.order > 0) {
         const auto slab = grow_by(cache, cache.best);
         if (!slab.is_error()) return slab;
@@ -388,54 +385,62 @@ Result<Slab*> grow(Cache& cache) {
 
 uint32_t lowest_bit(uint32_t word) { return static_cast<uint32_t>(__builtin_ctz(word)); }
 
+/// The last free object of a word was taken: perhaps of the slab, too.
+[[gnu::noinline]] void word_ran_out(Slab& slab) {
+    slab.free_words &= slab.free_words - 1;
+    if (slab.free_words != 0) return;
+    unlink(slab);
+    push_front(slab.cache->full, slab);
+}
+
 /// Hands out the lowest free object of a slab that has one.
-void* take_from(Slab& slab, size_t bytes, CallSite site) {
+inline void* take_from(Slab& slab, size_t bytes, CallSite site) {
     const uint32_t word = lowest_bit(slab.free_words);
     uint32_t& bits = slab.free_bits()[word];
     const uint32_t i = word * 32 + lowest_bit(bits);
+    ++slab.in_use;
     bits &= bits - 1;
-    if (bits == 0) slab.free_words &= slab.free_words - 1;
-    if (slab.in_use++ == 0) --slab.cache->empty;
-    if (slab.in_use == slab.capacity) {
-        unlink(slab);
-        push_front(slab.cache->full, slab);
-    }
+    if (bits == 0) word_ran_out(slab);
     if constexpr (kDebug) guard(slab, i, bytes, site);
     return slab.object(i);
 }
 
-Result<void*> take(Cache& cache, size_t bytes, CallSite site) {
-    if (is_empty(cache.available)) TRY(grow(cache));
+/// An object of the cache; nullptr when there is no memory.
+inline void* take(Cache& cache, size_t bytes, CallSite site) {
+    if (is_empty(cache.available) && grow(cache).is_error()) return nullptr;
     return take_from(*static_cast<Slab*>(cache.available.next), bytes, site);
 }
 
-/// The last object of a slab came back.
-void became_empty(Slab& slab) {
-    Cache& cache = *slab.cache;
-    ++cache.empty;
-    if (cache.empty > kEmptySlabsKept || &cache == &blocks) return release(slab);
-    if (cache.available.previous == &slab) return;
+/// The last object in use came back. A cache keeps one empty slab, at the end of its list; large blocks go at once.
+[[gnu::noinline]] void became_empty(Slab& slab) {
+    Link& list = slab.cache->available;
+    Slab& last = *static_cast<Slab*>(list.previous);
+    if (slab.cache == &blocks || (&last != &slab && last.in_use == 0)) return release(slab);
     unlink(slab);
-    insert_before(cache.available, slab);
+    insert_before(list, slab);
 }
 
-void put(Slab& slab, uint32_t i) {
-    slab.free_bits()[i / 32] |= 1u << (i % 32);
-    slab.free_words |= 1u << (i / 32);
-    if (slab.in_use-- == slab.capacity) {
+/// The first object of a word came back: perhaps of a full slab.
+[[gnu::noinline]] void word_came_back(Slab& slab, size_t word) {
+    if (slab.free_words == 0) {
         unlink(slab);
         push_front(slab.cache->available, slab);
     }
-    if (slab.in_use == 0) became_empty(slab);
+    slab.free_words |= 1u << word;
 }
 
-Result<void> take_back(Slab& slab, void* object, CallSite site) {
-    const size_t offset = static_cast<uint8_t*>(object) - slab.objects;
-    const size_t i = offset / slab.cache->stride;
-    if (i >= slab.capacity || i * slab.cache->stride != offset || slab.is_free(i)) return refuse(object, &slab, site);
+inline Error put(Slab& slab, void* object, CallSite site) {
+    const size_t i = index_of(slab, object);
+    if (i == SIZE_MAX) return refuse(object, &slab, true, site);
+    const size_t word = i / 32;
+    const uint32_t bit = 1u << (i % 32);
+    const uint32_t bits = slab.free_bits()[word];
+    if ((bits & bit) != 0) return refuse(object, &slab, true, site);
     if constexpr (kDebug) unguard(slab, i, site);
-    put(slab, i);
-    return {};
+    slab.free_bits()[word] = bits | bit;
+    if (bits == 0) word_came_back(slab, word);
+    if (--slab.in_use == 0) became_empty(slab);
+    return Error::None;
 }
 
 // Caches
@@ -508,7 +513,8 @@ Result<Cache*> make(const Description& description, Kind kind) {
     if (description.size == 0 || description.size > kMaxObjectSize) return Error::InvalidArgument;
     const size_t alignment = description.alignment;
     if (alignment == 0 || alignment > kMaxObjectSize || (alignment & (alignment - 1)) != 0) return Error::InvalidArgument;
-    Cache* const cache = static_cast<Cache*>(TRY(take(root, root.size, {})));
+    Cache* const cache = static_cast<Cache*>(take(root, root.size, {}));
+    if (!cache) return Error::OutOfMemory;
     set_up(*cache, description, kind);
     return cache;
 }
@@ -518,10 +524,12 @@ Result<Cache*> make(const Description& description, Kind kind) {
 // The contract
 
 Result<void> initialize() {
+    constexpr size_t kIdentityFrames = kIdentityEnd / kPageSize;
+    identity_frames = frame_table::frame_count() < kIdentityFrames ? frame_table::frame_count() : kIdentityFrames;
+    frame_infos = &frame_table::info(FrameNumber(0));
     set_up(root, {"caches", sizeof(Cache)}, Kind::Internal);
     set_up(headers, {"slab headers", Slab::header_bytes(64)}, Kind::Internal);
     set_up(blocks, {"kmalloc large", kMaxObjectSize}, Kind::Kmalloc);
-    blocks.stride = SIZE_MAX; // one object in a slab: only the first byte is an object
     blocks.header_apart = !kDebug;
     return start_kmalloc_caches();
 }
@@ -534,15 +542,20 @@ Result<void> destroy(Cache* cache) {
     Cache** at = &caches;
     while (*at != cache) at = &(*at)->next;
     *at = cache->next;
-    return take_back(*slab_of(cache), cache, {});
+    return put(*slab_of(cache), cache, {});
 }
 
-Result<void*> allocate(Cache* cache, CallSite site) { return take(*cache, cache->size, site); }
+Result<void*> allocate(Cache* cache, CallSite site) {
+    void* const object = take(*cache, cache->size, site);
+    if (!object) return Error::OutOfMemory;
+    return object;
+}
 
 Result<void> free(Cache* cache, void* object, CallSite site) {
     if (object == nullptr) return {};
     Slab* const slab = slab_of(object);
-    return slab && slab->cache == cache ? take_back(*slab, object, site) : refuse(object, slab, site);
+    if (!slab || slab->cache != cache) return refuse(object, slab, false, site);
+    return put(*slab, object, site);
 }
 
 size_t shrink() {
@@ -583,16 +596,18 @@ void for_each_cache(void (*visit)(void* context, const Statistics& cache), void*
 
 Result<Cache*> create_for_kmalloc(const Description& description) { return make(description, Kind::Kmalloc); }
 
-Result<void*> allocate_for_kmalloc(Cache* cache, size_t bytes, CallSite site) { return take(*cache, bytes, site); }
+void* take_for_kmalloc(Cache* cache, size_t bytes, CallSite site) { return take(*cache, bytes, site); }
 
-Result<void*> allocate_block(size_t bytes, size_t alignment, CallSite site) {
-    if (bytes > kMaxBlock) return Error::OutOfMemory;
-    return take_from(*TRY(grow_by_one(blocks, bytes, alignment)), bytes, site);
+void* take_block(size_t bytes, size_t alignment, CallSite site) {
+    if (bytes > kMaxBlock) return nullptr;
+    const auto slab = grow_by_one(blocks, bytes, alignment);
+    return slab.is_error() ? nullptr : take_from(*slab.value(), bytes, site);
 }
 
-Result<void> free_for_kmalloc(void* block, CallSite site) {
+Error put_for_kmalloc(void* block, CallSite site) {
     Slab* const slab = slab_of(block);
-    return slab && slab->cache->kind == Kind::Kmalloc ? take_back(*slab, block, site) : refuse(block, slab, site);
+    if (!slab || !slab->is_kmallocs) return refuse(block, slab, false, site);
+    return put(*slab, block, site);
 }
 
 /// What a block of kmalloc's holds, and how many bytes it could hold where it is.
@@ -603,9 +618,9 @@ struct BlockSize {
 
 Result<BlockSize> size_of_block(void* block, CallSite site) {
     Slab* const slab = slab_of(block);
-    if (!slab || slab->cache->kind != Kind::Kmalloc) return refuse(block, slab, site);
-    const size_t i = (static_cast<uint8_t*>(block) - slab->objects) / slab->cache->stride;
-    if (i >= slab->capacity || block != slab->object(i) || slab->is_free(i)) return refuse(block, slab, site);
+    if (!slab || !slab->is_kmallocs) return refuse(block, slab, false, site);
+    const size_t i = index_of(*slab, block);
+    if (i == SIZE_MAX || slab->is_free(i)) return refuse(block, slab, true, site);
     return BlockSize{kDebug ? slab->records()[i].bytes : slab->room, slab->room};
 }
 
@@ -613,7 +628,7 @@ Result<BlockSize> size_of_block(void* block, CallSite site) {
 void resize_block(void* block, size_t bytes, CallSite site) {
     if constexpr (kDebug) {
         Slab& slab = *slab_of(block);
-        const uint32_t i = (static_cast<uint8_t*>(block) - slab.objects) / slab.cache->stride;
+        const size_t i = index_of(slab, block);
         check_zones(slab, i, site);
         slab.records()[i] = {bytes, site, {}};
         paint_zones(slab, i);
