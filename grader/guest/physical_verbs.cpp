@@ -10,6 +10,7 @@
 #include "mm/physical/dma.h"
 #include "mm/physical/frame_cache.h"
 #include "mm/physical/frame_memory.h"
+#include "mm/physical/frame_stacks.h"
 #include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
 #include "mm/physical/shrinker.h"
@@ -139,6 +140,16 @@ void fill_zeroed(Call& call) { call.reply({frame_cache::fill_zeroed(call.number(
 /// physical.drain -> frames given to the allocator
 void drain(Call& call) { call.reply({frame_cache::drain()}); }
 
+/// physical.soil_zeroed ZONE OFFSET WORD: writes to the zeroed frame of the zone that is handed out last
+void soil_zeroed(Call& call) {
+    auto& zeroed = frame_cache::stacks_of(call.zone(0)).zeroed;
+    FrameNumber kept[frame_cache::kZeroedFrames];
+    size_t count = 0;
+    while (!zeroed.is_empty()) kept[count++] = zeroed.pop();
+    mm::frame_memory(kept[count - 1]).as<uint32_t>()[call.number(1) / sizeof(uint32_t)] = call.number(2);
+    while (count > 0) zeroed.push(kept[--count]);
+}
+
 // Shrinkers
 
 HARNESS_DATA uint32_t shrinker_calls;
@@ -162,6 +173,9 @@ void add_shrinker(Call& call) {
     shrinker_frames = call.number(0);
     mm::shrinkers::add({"test", shrink});
 }
+
+/// physical.limit_shrinker FRAMES: what it gives back at a time from now on
+void limit_shrinker(Call& call) { shrinker_frames = call.number(0); }
 
 /// physical.shrinker -> how often it was called, what shrink_all() answered it
 void shrinker(Call& call) { call.reply({shrinker_calls, nested_result}); }
@@ -197,7 +211,9 @@ HARNESS_VERB("physical.info", info);
 HARNESS_VERB("physical.words", words);
 HARNESS_VERB("physical.fill_zeroed", fill_zeroed);
 HARNESS_VERB("physical.drain", drain);
+HARNESS_VERB("physical.soil_zeroed", soil_zeroed);
 HARNESS_VERB("physical.add_shrinker", add_shrinker);
+HARNESS_VERB("physical.limit_shrinker", limit_shrinker);
 HARNESS_VERB("physical.shrinker", shrinker);
 HARNESS_VERB("physical.shrink_all", shrink_all);
 HARNESS_VERB("physical.dma", dma);

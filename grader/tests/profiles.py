@@ -17,10 +17,19 @@ def make(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
 
 def built(profile: str) -> Path:
     """The kernel of a profile as an ELF file, with the grader's guest inside (except `default`)."""
-    folder = ROOT / "build" / profile
+    return _kernel(ROOT / "build" / profile, f"PROFILE={profile}")
+
+
+def built_with(piece: str) -> Path:
+    """The grading kernel with the reference of this lab, where two labs write the same file."""
+    folder = ROOT / "build" / f"with-{piece}"
+    return _kernel(folder, "PROFILE=grading", f"OUT={folder.relative_to(ROOT)}", f"PIECES={piece}", "SUBMISSION=solutions")
+
+
+def _kernel(folder: Path, *settings: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = make("-j2", f"PROFILE={profile}", f"build/{profile}/kernel.elf")
+        done = make("-j2", *settings, f"{folder.relative_to(ROOT)}/kernel.elf")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "kernel.elf"
