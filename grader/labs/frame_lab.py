@@ -32,6 +32,7 @@ TROUBLES = {
     3: "allocate() returned frame {frame:#x}, which lies in a higher zone than the one asked for",
     4: "free() refused frame {frame:#x}, which the caller holds, with Error::{error}",
     5: "frame {frame:#x} no longer holds what its owner wrote into it",
+    6: "allocate() returned a run that begins at frame {frame:#x}, which is no multiple of its size",
 }
 TROUBLE_HINTS = {
     1: "Does a frame leave your free list (or get its bit cleared) before allocate() returns it? Was a refused free() really without effect?",
@@ -39,6 +40,7 @@ TROUBLE_HINTS = {
     3: "Fall back downwards only: a caller that asks for DMA cannot use a frame above 16 MiB.",
     4: "allocate() must remember that the frame is in use now.",
     5: "Only the frame's owner writes into it. Do your links lie in a frame that is handed out? Is a frame in two hands?",
+    6: "A run of 2^order frames begins at a multiple of 2^order, counted from frame 0, not from the start of the memory it lies in.",
 }
 
 
