@@ -5,6 +5,7 @@
 #include "mm/paging/mmio.h"
 #include "mm/paging/range_records.h"
 #include "mm/paging/vmalloc.h"
+#include "mm/physical/shrinker.h"
 #include "mm/report/reports.h"
 
 namespace {
@@ -41,8 +42,8 @@ void purge(harness::Call& call) {
     call.reply({released});
 }
 
-/// As vmalloc.purge, without a clock, so that nothing else touches the TLB.
-void shrink(harness::Call& call) { call.reply({vmalloc::purge()}); }
+/// Memory is short: asks every shrinker. Without a clock, so that nothing else touches the TLB.
+void shrink(harness::Call& call) { call.reply({shrinkers::shrink_all()}); }
 
 /// areas, pages, lazy areas, lazy pages, purges, full flushes, frames that hold records
 void statistics(harness::Call& call) {

@@ -104,7 +104,7 @@ def test_a_page_of_an_area_that_is_used_again_shows_its_new_frame(boot):
     script.checkpoint("freed")
     script.add("vmalloc.purge")
     for _ in range(40):
-        script.add("frames.allocate 0 high unspecified")  # other frames come next
+        script.add("paging.frame")  # other frames come next
     new = script.add("vmalloc.allocate 40960")
     script.add(f"vmalloc.fill ${new} 40960 5000")
     script.add("checkpoint used")
@@ -304,6 +304,44 @@ def test_short_memory_brings_freed_areas_back_at_once(boot):
     assert now.lazy_pages == 0 and now.purges == 1
 
 
+def test_short_memory_elsewhere_purges_through_the_shrinker(boot):
+    script = Script()
+    area = script.add(f"vmalloc.allocate {100 * PAGE}")
+    script.add(f"vmalloc.fill ${area} {100 * PAGE} 3")
+    script.add(f"vmalloc.free ${area}")
+    before = script.add("vmalloc.statistics")
+    script.add("paging.soil")  # takes every frame
+    after = script.add("vmalloc.statistics")
+    script.add("vmalloc.invariants")
+    run = boot(script)
+    run.to_end()
+    assert Statistics(*run.values(before)).lazy_pages == 100
+    assert Statistics(*run.values(after)).lazy_pages == 0
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_freed_area_is_used_again_as_it_is_unless_its_old_owner_may_be_found_out(boot, profile):
+    script = Script()
+    area = script.add("vmalloc.allocate 65536")
+    script.add(f"vmalloc.fill ${area} 65536 40")
+    script.add(f"vmalloc.free ${area}")
+    script.checkpoint("freed")
+    smaller, same = script.add("vmalloc.allocate 61440"), script.add("vmalloc.allocate 65000")
+    script.checkpoint("again")
+    figures = script.add("vmalloc.statistics")
+    script.add("vmalloc.invariants")
+    freed = script.add(f"vmalloc.free ${same}")
+    run = boot(script, profile=profile)
+    run.to_checkpoint("freed")
+    before = single_pages(run.tables())
+    run.to_checkpoint("again")
+    after = single_pages(run.tables())
+    run.to_end()
+    assert (run.value(same) == run.value(area)) == (profile == "no-memory-debugging") and run.value(smaller) != run.value(area)
+    assert {page: after[page] for page in before} == before
+    assert Statistics(*run.values(figures)).lazy_areas == int(profile == "grading") and run.error(freed) == ""
+
+
 # --- addresses --------------------------------------------------------------------------------------------------------------
 
 
@@ -354,9 +392,16 @@ def test_short_addresses_bring_freed_areas_back_at_once(boot):
 class Model:
     """What vmalloc promises, in a few lines: areas by the operation that allocated them, and when they are taken apart."""
 
+    reuses: bool  # freed areas, as they are
     used: dict[int, int] = field(default_factory=dict)   # operation -> pages
-    lazy: dict[int, int] = field(default_factory=dict)
+    lazy: dict[int, int] = field(default_factory=dict)   # the last one that was freed comes last
     purges: int = 0
+
+    def allocate(self, area: int, size: int) -> None:
+        same = [old for old, count in self.lazy.items() if count == size]
+        if self.reuses and same:
+            del self.lazy[same[-1]]
+        self.used[area] = size
 
     def free(self, area: int) -> None:
         self.lazy[area] = self.used.pop(area)
@@ -375,7 +420,7 @@ class Model:
 
 @pytest.mark.parametrize("profile, largest", [("grading", 12), ("no-memory-debugging", 60), ("grading", 1)])
 def test_a_long_random_story(boot, profile, largest):
-    dice, model, script = random.Random(f"vmalloc {largest}"), Model(), Script()
+    dice, model, script = random.Random(f"vmalloc {largest}"), Model(profile == "no-memory-debugging"), Script()
     expected: dict[int, tuple[int, ...] | str] = {}
     start = script.add("paging.in_use")
     for _ in range(900):
@@ -383,14 +428,14 @@ def test_a_long_random_story(boot, profile, largest):
         if choice < 0.5 and sum(model.used.values()) < 2000:
             size = dice.randint(1, largest)
             area = script.add(f"vmalloc.allocate {size * PAGE - dice.randrange(PAGE)}")
-            model.used[area] = size
+            model.allocate(area, size)
             script.add(f"vmalloc.fill ${area} {size * PAGE} {area << 16}")
         elif choice < 0.9 and model.used:
             area = dice.choice(list(model.used))
             expected[script.add(f"vmalloc.check ${area} {model.used[area] * PAGE} {area << 16}")] = (0,)
             script.add(f"vmalloc.free ${area}")
             model.free(area)
-        elif choice < 0.93 and model.lazy:
+        elif choice < 0.93 and model.lazy and not model.reuses:
             expected[script.add(f"vmalloc.free ${dice.choice(list(model.lazy))}")] = "NotAllocated"
         elif choice < 0.95:
             expected[script.add("vmalloc.purge")] = (model.purge(),)

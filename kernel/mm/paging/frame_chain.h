@@ -18,7 +18,7 @@ namespace mm {
 /// nothing to undo but this chain.
 class FrameChain {
 public:
-    FrameChain() = default;
+    FrameChain() : entries_(&frame_table::info(FrameNumber(0))) {}
     FrameChain(const FrameChain&) = delete;
     FrameChain& operator=(const FrameChain&) = delete;
 
@@ -38,7 +38,7 @@ public:
 
     /// Adds a frame that its owner has done with.
     void push(FrameNumber frame) {
-        frame_table::info(frame).link[0] = first_.value();
+        entries_[frame.value()].link[0] = first_.value();
         first_ = frame;
         ++count_;
     }
@@ -46,7 +46,7 @@ public:
     /// Takes the frame that came last. The chain must hold one.
     FrameNumber pop() {
         const FrameNumber frame = first_;
-        first_ = FrameNumber(frame_table::info(frame).link[0]);
+        first_ = FrameNumber(entries_[frame.value()].link[0]);
         --count_;
         return frame;
     }
@@ -57,6 +57,7 @@ public:
     size_t release_all();
 
 private:
+    FrameInfo* entries_;   ///< The frame table.
     FrameNumber first_;
     size_t count_ = 0;
 };

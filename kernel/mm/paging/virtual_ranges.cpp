@@ -35,6 +35,8 @@ VirtualRange*& VirtualRanges::place_of(Range* range) {
 ///      range     c    <->   a    parent
 ///      /   \                     /    \.
 ///     a     b                   b      c
+///
+/// The sum of `range` is for the caller to refresh, when it has come to rest.
 void VirtualRanges::rotate_up(Range* range) {
     Range* const parent = range->parent_;
     const bool was_left = parent->left_ == range;
@@ -46,7 +48,6 @@ void VirtualRanges::rotate_up(Range* range) {
     if (between) between->parent_ = parent;
     between = parent;
     refresh(parent);
-    refresh(range);
 }
 
 /// The range before which the lowest gap of this size lies. The tree's sums say whether to look further left.
@@ -74,9 +75,8 @@ void VirtualRanges::insert(Range* range, Range* next) {
     Range* const parent = next->left_ ? previous : next; // two neighbours: the upper one has nothing on the lower one's side
     (parent == next ? parent->left_ : parent->right_) = range;
     range->parent_ = parent;
-    refresh_upwards(range);
-    while (range->parent_ && range->parent_->priority_ < range->priority_) rotate_up(range);
-    refresh_upwards(next);
+    while (range->parent_->priority_ < range->priority_) rotate_up(range); // never above the root, whose priority is the highest
+    refresh_upwards(next->left_ ? range : next); // of the two neighbours the lower one: the way up leads past the other
 }
 
 void VirtualRanges::remove(Range* range) {

@@ -11,10 +11,13 @@
 #include "mm/paging/virtual_ranges.h"
 #include "mm/physical/shrinker.h"
 
-// An area is in one of two states. purge() is the only way out of the second:
+// An area is in one of two states:
 //
 //     in use     its range is taken, each page is mapped to a frame of its own
 //     freed      the same, so the TLB may go on knowing its pages; it waits in a list for purge()
+//
+// A freed area is as good as new: without CONFIG_MEMORY_DEBUGGING, allocate() hands out one of the same size as it is, and nothing
+// need be mapped, flushed or looked for. With it, nobody gets a freed area, so that its old owner's next access is found out.
 //
 // allocate() takes all that can fail first (range, frames, page tables) and writes page table entries last, so a failure never
 // leaves a page that was mapped for a moment. The memory of a freed area is not poisoned: the frame allocator does that, when
@@ -28,8 +31,8 @@ constexpr Rights kRights{Access::ReadWrite, Privilege::Supervisor, Scope::Global
 constexpr size_t kIsFreed = 0; ///< Index into VirtualRange::note.
 
 constinit VirtualRanges areas(kVmallocBegin, kVmallocEnd);
-VirtualRange* freed = nullptr;   ///< The areas that wait for purge(), the last one first.
-Statistics counters;
+constinit VirtualRange* freed[kLazyPages] = {}; ///< The areas that wait for purge(), a list for each size; the last for all larger ones.
+constinit Statistics counters = {};
 
 #if CONFIG_MEMORY_DEBUGGING
 /// The last areas that purge() took apart, so that a page fault in one of them can still say whose it was.
@@ -45,6 +48,39 @@ Area area_of(const VirtualRange& range) {
             .pages = range.pages,
             .allocated = range.allocated,
             .is_freed = range.note[kIsFreed] != 0};
+}
+
+VirtualRange*& freed_list(size_t pages) { return freed[std::min(pages, kLazyPages) - 1]; }
+
+template <typename Visit>
+void for_each_freed(Visit visit) {
+    for (VirtualRange* const first : freed) {
+        for (VirtualRange* range = first; range;) {
+            VirtualRange* const next = range->link;
+            visit(range);
+            range = next;
+        }
+    }
+}
+
+void count_in_use(size_t pages) {
+    ++counters.areas;
+    counters.pages += pages;
+}
+
+/// A freed area of this size that is in use again, or nullptr. Whoever frees an area that is not smaller than kLazyPages purges, so
+/// that all in one list are of one size.
+VirtualRange* reuse(size_t pages, CallSite site) {
+    if (CONFIG_MEMORY_DEBUGGING || pages >= kLazyPages) return nullptr;
+    VirtualRange* const range = freed_list(pages);
+    if (!range) return nullptr;
+    freed_list(pages) = range->link;
+    range->note[kIsFreed] = false;
+    range->allocated = site;
+    --counters.lazy_areas;
+    counters.lazy_pages -= pages;
+    count_in_use(pages);
+    return range;
 }
 
 Result<VirtualRange*> area_in_use(const void* address) {
@@ -88,8 +124,7 @@ Result<void*> try_allocate(size_t pages, CallSite site) {
         return backed.error();
     }
     range->allocated = site;
-    ++counters.areas;
-    counters.pages += pages;
+    count_in_use(pages);
     return pointer_to<void>(range->begin);
 }
 
@@ -99,19 +134,20 @@ void forget_freed_areas() {
         ++counters.full_flushes;
         return tlb::flush_including_global();
     }
-    for (const VirtualRange* range = freed; range; range = range->link) kernel_window::forget(range->begin, range->pages);
+    for_each_freed([](const VirtualRange* range) { kernel_window::forget(range->begin, range->pages); });
 }
 
 } // namespace
 
-void initialize() {}
+void initialize() { shrinkers::add({.name = "vmalloc", .shrink = purge}); }
 
 Result<void*> allocate(size_t bytes, CallSite site) {
     if (bytes == 0) return Error::InvalidArgument;
     const size_t pages = (bytes - 1) / kPageSize + 1;
     if (pages > frame_table::frame_count()) return Error::OutOfMemory; // so no memory is turned upside down in vain
+    if (const VirtualRange* const range = reuse(pages, site)) return pointer_to<void>(range->begin);
     const Result<void*> result = try_allocate(pages, site);
-    if (!result.is_error() || !freed) return result;
+    if (!result.is_error() || counters.lazy_areas == 0) return result;
     purge();
     return try_allocate(pages, site);
 }
@@ -120,8 +156,8 @@ Result<void> free(void* address) {
     if (!address) return {};
     VirtualRange* const range = TRY(area_in_use(address));
     range->note[kIsFreed] = true;
-    range->link = freed;
-    freed = range;
+    range->link = freed_list(range->pages);
+    freed_list(range->pages) = range;
     --counters.areas;
     counters.pages -= range->pages;
     ++counters.lazy_areas;
@@ -137,15 +173,15 @@ bool contains(const void* address) {
 }
 
 size_t purge() {
-    if (!freed) return 0;
+    if (counters.lazy_areas == 0) return 0;
     FrameChain frames;
-    for (const VirtualRange* range = freed; range; range = range->link) unmap(*range, frames);
+    for_each_freed([&](const VirtualRange* range) { unmap(*range, frames); });
     forget_freed_areas();
-    while (VirtualRange* const range = freed) {
-        freed = range->link;
+    for_each_freed([](VirtualRange* range) {
         remember(area_of(*range));
         areas.give_back(range);
-    }
+    });
+    std::fill(std::begin(freed), std::end(freed), nullptr);
     counters.lazy_areas = 0;
     counters.lazy_pages = 0;
     ++counters.purges;
@@ -168,10 +204,10 @@ void check_invariants() {
     }
     KASSERT("areas in use are counted", seen.areas == counters.areas && seen.pages == counters.pages);
     KASSERT("freed areas are counted", seen.lazy_areas == counters.lazy_areas && seen.lazy_pages == counters.lazy_pages);
-    for (const VirtualRange* range = freed; range; range = range->link) {
-        KASSERT("areas in the list of purge() are freed", range->note[kIsFreed]);
+    for_each_freed([&](const VirtualRange* range) {
+        KASSERT("areas in the lists of purge() are freed", range->note[kIsFreed]);
         seen.lazy_pages -= range->pages;
-    }
+    });
     KASSERT("every freed area waits for purge()", seen.lazy_pages == 0);
 }
 

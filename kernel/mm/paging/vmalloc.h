@@ -4,7 +4,9 @@
 ///
 /// The kernel writes these page tables itself, not through lab 02's piece: vmalloc flushes lazily. A freed area keeps its pages
 /// mapped and its frames taken until purge(): the TLB is then flushed once for many areas, not once for each page. (Linux does
-/// the same: lazy_max_pages() in mm/vmalloc.c.)
+/// the same: lazy_max_pages() in mm/vmalloc.c.) Until then allocate() may hand an area of the same size out again as it is; with
+/// CONFIG_MEMORY_DEBUGGING it does not, so that who uses a freed area is caught by a page fault sooner or later.
+/// What a freed area holds is not changed by free(): poison comes when purge() gives its frames back.
 #pragma once
 
 #include <cstddef>
@@ -59,7 +61,8 @@ void initialize();
 ///         Nothing has changed then.
 Result<void*> allocate(size_t bytes, CallSite site = CallSite::here());
 
-/// Gives an area back. Any access to it is an error from now on, although it faults only after purge().
+/// Gives an area back. Any access to it is an error from now on, although it faults only after purge(), which comes by itself when
+/// kLazyPages pages wait, and when memory or addresses are short.
 /// @return Error::NotAllocated when `address` is not the first byte of an area in use; null is fine and does nothing
 Result<void> free(void* address);
 

@@ -58,6 +58,7 @@ void memory() {
     print_line("cached, hot", in_all_zones(frame_cache::hot_count));
     print_line("cached, zeroed", in_all_zones(frame_cache::zeroed_count));
     print_line("in use", frames::in_use());
+    vmalloc_summary();
 }
 
 void free_runs() {
