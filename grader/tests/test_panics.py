@@ -120,9 +120,9 @@ def test_a_call_through_a_null_pointer_names_the_caller(crash):
 
 def test_a_read_where_nothing_is_mapped(crash):
     panic = crash("unmapped")
-    assert (panic.vector, panic.error_code, panic.cr2) == (PAGE_FAULT, 0, 0xE0000000)
-    assert panic.reason == "page fault: read of 0xe0000000, which is not mapped"
-    assert panic.says(r"  PDE  896 at 0x[0-9a-f]{8} = 0x00000000: not present\n\*\*\*")
+    assert (panic.vector, panic.error_code, panic.cr2) == (PAGE_FAULT, 0, 0xFE000000)
+    assert panic.reason == "page fault: read of 0xfe000000, which is not mapped"
+    assert panic.says(r"  PDE 1016 at 0x[0-9a-f]{8} = 0x00000000: not present\n\*\*\*")
 
 
 @pytest.mark.parametrize(("name", "what"), [("text", "code"), ("constant", "constants")])

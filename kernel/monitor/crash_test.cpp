@@ -11,7 +11,7 @@
 
 namespace {
 
-constexpr uint32_t kUnmapped = 0xE000'0000; ///< In the shared kernel range, where nothing is mapped.
+constexpr uint32_t kUnmapped = 0xFE00'0000; ///< In the shared kernel range, in nobody's window.
 
 volatile uint32_t& word_at(uint32_t address) { return *reinterpret_cast<volatile uint32_t*>(address); }
 
