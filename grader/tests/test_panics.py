@@ -154,8 +154,8 @@ def test_a_stack_overflow_is_named_and_shows_who_began_it(crash):
 
 def test_a_lost_stack_is_a_double_fault_not_a_reset(crash):
     panic = crash("double")
-    assert (panic.vector, panic.esp) == (DOUBLE_FAULT, 0xE0000000)
-    assert panic.reason.startswith("kernel stack overflow, or a lost stack pointer: esp is 0xe0000000")
+    assert (panic.vector, panic.esp) == (DOUBLE_FAULT, 0xFE000000)
+    assert panic.reason.startswith("kernel stack overflow, or a lost stack pointer: esp is 0xfe000000")
     assert panic.callers() == ["lose_stack"]
 
 
