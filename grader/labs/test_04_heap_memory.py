@@ -10,7 +10,7 @@ FEW_FRAMES = 64  # left when the heap says OutOfMemory: the watermark's, and a f
 
 def test_exhaustion(heap: HeapScenario) -> None:
     """All of memory, until OutOfMemory; then everything comes back and can be had again."""
-    heap.use_megabytes(6)
+    heap.use_megabytes(4)
     rng = heap.random
     size = rng.randrange(600, 1800)
     cache = heap.cache(rng.randrange(600, 1800))
@@ -114,7 +114,7 @@ def test_shrink(heap: HeapScenario) -> None:
 
 def test_pressure(heap: HeapScenario) -> None:
     """When memory is short, the frames of empty slabs serve others: the kernel calls shrink() in the middle of an allocation."""
-    heap.use_megabytes(6)
+    heap.use_megabytes(4)
     rng = heap.random
     cache, other = heap.cache(rng.randrange(600, 1000)), heap.cache(rng.randrange(200, 600) * 3)
     first = heap.exhaust(cache)

@@ -5,8 +5,11 @@
 /// structures are yours: only what stands here is tested.
 ///
 /// Frames come from mm::frames (or mm::pages): Zone::Normal or below, so that an object has one address for ever. Runs of frames
-/// may be Unsupported (lab 01's frame allocator) or gone (fragmentation): single frames must do then. While a frame is yours, the
-/// words FrameInfo::link and the byte FrameInfo::owner_tag of its entry in the frame table are yours as well.
+/// may be Unsupported (lab 01's frame allocator) or gone (fragmentation): single frames must do then, and vmalloc for an object that
+/// does not fit into one with its guards. While a frame is yours, the words FrameInfo::link and the byte FrameInfo::owner_tag of its
+/// entry in the frame table are yours as well. What you leave there when it goes back, its next owner may not touch.
+///
+/// An object is in use from the moment allocate() returns it until free() is called for it.
 ///
 /// With CONFIG_MEMORY_DEBUGGING every object is guarded:
 ///
@@ -91,7 +94,9 @@ Result<void*> allocate(Cache* cache, CallSite site = CallSite::here());
 /// An object whose red zones are damaged is a Finding, Overflow or Underflow, and taken back all the same.
 Result<void> free(Cache* cache, void* object, CallSite site = CallSite::here());
 
-/// Gives every frame back that holds no object in use, of all caches and of kmalloc().
+/// Gives every frame back that holds no object in use, of all caches and of kmalloc(); of frames that were taken together, all when none
+/// of them does. Also called in the middle of a request of yours for a frame: mm::frames asks the shrinkers (shrinker.h) when
+/// frames are short.
 /// @return how many
 size_t shrink();
 
