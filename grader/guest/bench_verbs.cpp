@@ -82,10 +82,11 @@ void zeroed_page(Call& call) {
             mm::frames::release);
 }
 
-/// The student's piece alone, without the frame cache above it.
-void bare_frame(Call& call) {
-    measure(call, nothing, [] { return mm::frame_allocator::allocate(Order(0), Zone::Normal, Contents::Unspecified); },
-            [](FrameNumber frame) { return mm::frame_allocator::free(frame, Order(0)); });
+/// The student's piece alone, without the kernel's books above it.
+template <uint32_t kOrder>
+void bare_run(Call& call) {
+    measure(call, nothing, [] { return mm::frame_allocator::allocate(Order(kOrder), Zone::Normal, Contents::Unspecified); },
+            [](FrameNumber first) { return mm::frame_allocator::free(first, Order(kOrder)); });
 }
 
 template <uint32_t kOrder>
@@ -119,7 +120,7 @@ struct Operation {
 };
 
 constexpr Operation kOperations[] = {
-    {"hot-page", hot_page},   {"zeroed-page", zeroed_page},       {"frame", bare_frame},
+    {"hot-page", hot_page},   {"zeroed-page", zeroed_page},       {"frame", bare_run<0>},    {"frames-3", bare_run<3>},
     {"run-3", run<3>},        {"run-10", run<10>},                {"kmalloc-32", heap_block<32>},
     {"kmalloc-1000", heap_block<1000>}, {"slab", slab_object},    {"vmalloc-64k", vmalloc_area},
 };

@@ -6,7 +6,6 @@ Whatever a test does: the frames of memory are those that are free, cached, in u
 from __future__ import annotations
 
 import random
-import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager

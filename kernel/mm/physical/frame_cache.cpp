@@ -15,6 +15,7 @@
 namespace mm::frame_cache {
 
 constinit ZoneStacks stacks[kZoneCount];
+constinit Zone served_by[kZoneCount] = {Zone::Dma, Zone::Normal, Zone::High};
 constinit ZoneStacks* first_choice[kZoneCount] = {&stacks[0], &stacks[1], &stacks[2]};
 constinit FrameInfo* entries = nullptr;
 constinit size_t entry_count = 0;
@@ -34,7 +35,6 @@ consteval auto find_homes() {
 static_assert(zone_frames(Zone::Dma).count() % kFramesPerHome == 0 && zone_frames(Zone::Normal).count() % kFramesPerHome == 0);
 
 constinit ZoneStacks nothing_at_hand;
-constinit ZoneStacks* zones_with_memory[kZoneCount] = {&stacks[0], &stacks[1], &stacks[2]}; ///< What show_stacks() shows.
 
 /// FrameInfo::owner_tag of a frame on a hot stack: whether its contents are known.
 enum class Filling : uint8_t { Unknown = 0, Poison = 1 };
@@ -43,8 +43,7 @@ void set_filling(FrameInfo& info, Filling filling) { info.owner_tag = static_cas
 
 /// A frame that came for a request for `zone` becomes one of the cache's.
 void cache(FrameNumber frame, Zone zone) {
-    FrameInfo& info = claim(frame, zone);
-    info.use = FrameUse::Cached;
+    FrameInfo& info = claim(frame, Order(0), zone, FrameUse::Cached);
     info.references = 1;
     set_filling(info, Filling::Unknown);
 }
@@ -94,28 +93,18 @@ void choose_zones() {
     for (size_t i = 0; i < kZoneCount; ++i) {
         size_t choice = i;
         while (choice > 0 && watermarks::of(Zone(choice)).min == 0) --choice;
-        zones_with_memory[i] = &stacks[choice];
+        served_by[i] = Zone(choice);
     }
     show_stacks();
 }
 
 void hide_stacks() { std::fill_n(first_choice, kZoneCount, &nothing_at_hand); }
-void show_stacks() { std::copy_n(zones_with_memory, kZoneCount, first_choice); }
-
-FrameInfo& claim(FrameNumber frame, Zone zone) {
-    KASSERT("the frame allocator hands out frames of memory", frame.value() < frame_table::frame_count());
-    KASSERT("the frame allocator hands out no frame of a higher zone than was asked for", frame < zone_frames(zone).end);
-    FrameInfo& info = frame_table::info(frame);
-    KASSERT("the frame allocator hands out frames that nobody has", info.use == FrameUse::Free);
-    return info;
-}
+void show_stacks() { std::transform(served_by, served_by + kZoneCount, first_choice, [](Zone zone) { return &stacks_of(zone); }); }
 
 void give_back(FrameNumber first, Order order) {
-    for (uint32_t i = 0; i < order.frames(); ++i) {
-        FrameInfo& info = frame_table::info(first + i);
-        info.use = FrameUse::Free;
-        info.references = 0;
-    }
+    FrameInfo& entry = entries[first.value()];
+    for_each_frame(&entry, order, [](FrameInfo& info) { info.use = FrameUse::Free; });
+    entry.references = 0;
     KASSERT("the frame allocator takes back what it handed out", !frame_allocator::free(first, order).is_error());
 }
 
@@ -159,7 +148,7 @@ void push_slowly(FrameNumber frame) {
 Result<FrameNumber> take_reserved(Zone zone, Contents contents) {
     look_up_frame_table();
     const FrameNumber frame = TRY(frame_allocator::allocate(Order(0), zone, contents));
-    claim(frame, zone).references = 1;
+    claim(frame, Order(0), zone, FrameUse::Cached).references = 1;
     const Zone from = zone_of(frame);
     if (frame_allocator::free_frames(from) < watermarks::of(from).min) stacks_of(from).hot.close();
     return frame;

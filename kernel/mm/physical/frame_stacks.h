@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "lib/address.h"
+#include "lib/panic.h"
 #include "lib/result.h"
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_cache.h"
@@ -75,11 +76,13 @@ extern FrameInfo* entries;
 extern size_t entry_count;
 void look_up_frame_table();
 
-/// Where a request for zone i looks first: the stacks of the highest zone that may serve it and has memory. While hidden, stacks that
-/// are always empty, so that every allocation goes the slow path.
+/// The highest zone that may serve a request for zone i and has memory. Zone i itself before choose_zones().
+extern Zone served_by[kZoneCount];
+/// The stacks of that zone: where allocate() looks first. While hidden, stacks that are always empty, so that every allocation goes
+/// the slow path.
 extern ZoneStacks* first_choice[kZoneCount];
 
-/// Fills first_choice, once it is known which zones have memory.
+/// Fills both, once the watermarks tell which zones have memory.
 void choose_zones();
 void hide_stacks();
 void show_stacks();
@@ -100,9 +103,36 @@ void poison(FrameNumber frame);
 void check_hot(FrameNumber frame);
 void check_zeroed(FrameNumber frame);
 
-/// The entry of a frame that the frame allocator has just handed out for a request for `zone`. The allocator may be a student's:
-/// a frame that it must not hand out is named here, where it happens.
-FrameInfo& claim(FrameNumber frame, Zone zone);
+/// Visits the entries of a run's frames. Eight at a time: runs are long, and every tick of this loop counts as often.
+template <typename Visit>
+inline void for_each_frame(FrameInfo* entry, Order order, Visit visit) {
+    const FrameInfo* const end = entry + order.frames();
+    if (order < Order(3)) {
+        do visit(*entry++);
+        while (entry != end);
+        return;
+    }
+    do {
+        visit(entry[0]), visit(entry[1]), visit(entry[2]), visit(entry[3]);
+        visit(entry[4]), visit(entry[5]), visit(entry[6]), visit(entry[7]);
+        entry += 8;
+    } while (entry != end);
+}
+
+/// The entry of the first frame of a run that the frame allocator has just handed out for a request for `zone`. All its frames get
+/// the new use. The allocator may be a student's: a frame that it must not hand out is named here, where it happens.
+[[gnu::always_inline]] inline FrameInfo& claim(FrameNumber first, Order order, Zone zone, FrameUse use) {
+    const uint32_t behind_first = order.frames() - 1;
+    KASSERT("the frame allocator hands out runs that begin at a multiple of their size", (first.value() & behind_first) == 0);
+    KASSERT("the frame allocator hands out frames of memory", (first.value() | behind_first) < entry_count);
+    KASSERT("the frame allocator hands out no frame of a higher zone than was asked for", &stacks_of(first) <= &stacks_of(zone));
+    FrameInfo& entry = entries[first.value()];
+    for_each_frame(&entry, order, [use](FrameInfo& info) {
+        KASSERT("the frame allocator hands out frames that nobody has", info.use == FrameUse::Free);
+        info.use = use;
+    });
+    return entry;
+}
 
 /// Gives a run back to the frame allocator, which must take it.
 void give_back(FrameNumber first, Order order);

@@ -54,7 +54,7 @@ inline FrameNumber pop_zeroed(ZoneStacks& stacks) {
 Result<FrameNumber> take_from(Zone zone, Contents contents) {
     ZoneStacks& stacks = frame_cache::stacks_of(zone);
     if (contents == Contents::Zeroed && !stacks.zeroed.is_empty()) return pop_zeroed(stacks);
-    if (stacks.hot.is_empty()) frame_cache::refill(zone, watermarks::of(zone).min);
+    if (stacks.hot.is_empty()) frame_cache::refill(zone, watermarks::minimum(zone));
     if (!stacks.hot.is_empty()) {
         const FrameNumber frame = pop_hot(stacks);
         if (contents == Contents::Zeroed) zero_frame(frame);
@@ -65,7 +65,7 @@ Result<FrameNumber> take_from(Zone zone, Contents contents) {
 }
 
 Result<FrameNumber> take(Zone highest, Contents contents, Depth depth) {
-    for (size_t i = static_cast<size_t>(highest) + 1; i > 0; --i) {
+    for (size_t i = static_cast<size_t>(frame_cache::served_by[static_cast<size_t>(highest)]) + 1; i > 0; --i) {
         const auto frame = take_from(Zone(i - 1), contents);
         if (!frame.is_error()) return frame;
     }
@@ -97,21 +97,41 @@ Result<FrameNumber> take(Zone highest, Contents contents, Depth depth) {
     return {};
 }
 
-/// A run that leaves the zone which it comes from above its mark. The frame allocator falls to lower zones by itself; if it went too
-/// far there, the run goes back, and the search goes on below.
-Result<FrameNumber> take_run(Order order, Zone highest, Contents contents) {
-    for (size_t i = static_cast<size_t>(highest) + 1; i > 0; --i) {
-        const Zone zone = Zone(i - 1);
-        if (frame_allocator::free_frames(zone) < watermarks::of(zone).min + order.frames()) continue;
-        const FrameNumber first = TRY(frame_allocator::allocate(order, zone, contents));
-        KASSERT("the frame allocator hands out runs that begin at a multiple of their size", is_aligned(first.value(), order.frames()));
-        for (uint32_t k = 0; k < order.frames(); ++k) frame_cache::claim(first + k, zone).use = FrameUse::Allocated;
-        const Zone from = zone_of(first);
-        if (from == zone || frame_allocator::free_frames(from) >= watermarks::of(from).min) return first;
-        frame_cache::give_back(first, order);
-        i = static_cast<size_t>(from) + 1;
+/// Asks the frame allocator for a run, if that leaves `zone` above its mark. The allocator falls to lower zones by itself: where the run
+/// comes from is for the caller to look at.
+[[gnu::always_inline]] inline Result<FrameNumber> try_run(Order order, Zone zone, Contents contents) {
+    if (frame_allocator::free_frames(zone) < watermarks::minimum(zone) + order.frames()) return Error::OutOfMemory;
+    const FrameNumber first = TRY(frame_allocator::allocate(order, zone, contents));
+    frame_cache::claim(first, order, zone, FrameUse::Allocated);
+    return first;
+}
+
+inline bool is_from(const Result<FrameNumber>& run, Zone zone) {
+    return !run.is_error() && &frame_cache::stacks_of(run.value()) == &frame_cache::stacks_of(zone);
+}
+
+/// What try_run() found for the highest zone is not from there, if it found anything. A run from a zone that is below its mark now goes
+/// back, and the search goes on below; after the lowest zone the shrinkers are asked, once, and all zones tried again.
+[[gnu::noinline]] Result<FrameNumber> search_run(Result<FrameNumber> found, Order order, Zone highest, Contents contents) {
+    Zone zone = highest;
+    bool has_asked = false;
+    for (;; found = try_run(order, zone, contents)) {
+        if (!found.is_error()) {
+            const Zone from = zone_of(found.value());
+            if (from == zone || frame_allocator::free_frames(from) >= watermarks::minimum(from)) return found;
+            frame_cache::give_back(found.value(), order);
+            zone = from;
+        } else if (found.error() != Error::OutOfMemory) {
+            return found;
+        }
+        if (zone != Zone::Dma) {
+            zone = Zone(static_cast<uint32_t>(zone) - 1);
+        } else {
+            if (has_asked || shrinkers::shrink_all() == 0) return Error::OutOfMemory;
+            has_asked = true;
+            zone = highest;
+        }
     }
-    return Error::OutOfMemory;
 }
 
 } // namespace
@@ -148,13 +168,16 @@ void share(FrameNumber first) {
 }
 
 Result<FrameNumber> allocate_run(Order order, Zone zone, Contents contents) {
-    if (order > kMaxOrder) return Error::Unsupported;
     if (order == Order(0)) return allocate(zone, contents);
+    if (order > kMaxOrder) return Error::Unsupported;
     if (allowed_allocations == 0) return Error::OutOfMemory;
-    frame_cache::look_up_frame_table();
-    auto first = take_run(order, zone, contents);
-    if (first.error() == Error::OutOfMemory && shrinkers::shrink_all() > 0) first = take_run(order, zone, contents);
-    if (first.is_error()) return first;
+    if (entry_count == 0) frame_cache::look_up_frame_table();
+    zone = frame_cache::served_by[static_cast<uint32_t>(zone)];
+    auto first = try_run(order, zone, contents);
+    if (!is_from(first, zone)) [[unlikely]] {
+        first = search_run(first, order, zone, contents);
+        if (first.is_error()) return first;
+    }
     FrameInfo& info = entries[first.value().value()];
     info.references = 1;
     info.order = static_cast<uint8_t>(order.value());

@@ -7,9 +7,9 @@
 
 namespace mm::watermarks {
 
-namespace {
-
 constinit Watermarks marks[kZoneCount];
+
+namespace {
 
 Watermarks marks_for(size_t frames) {
     if (frames == 0) return {};

@@ -24,6 +24,10 @@ void initialize();
 
 Watermarks of(Zone zone);
 
+extern Watermarks marks[kZoneCount]; ///< What of() looks up; written by initialize() only.
+/// of(zone).min, for where every tick counts.
+inline size_t minimum(Zone zone) { return marks[static_cast<uint32_t>(zone)].min; }
+
 /// Frames of memory in the zone, reserved ones included: what its marks are made from.
 size_t frames_of_memory(Zone zone);
 
