@@ -89,8 +89,8 @@ Result<void*> allocate(Cache* cache, CallSite site = CallSite::here());
 /// @param object  what allocate() of the same cache returned; null is fine and does nothing
 /// @return Error::NotAllocated  `object` is free already, is no object of this cache, or no address of the heap's; nothing has changed
 ///                              then. Any address may come: unmapped, of the user range, inside an object. With
-///                              CONFIG_MEMORY_DEBUGGING also a Finding: DoubleFree as long as the heap holds the object's memory
-///                              and has not handed it out again, else ForeignFree.
+///                              CONFIG_MEMORY_DEBUGGING also a Finding: DoubleFree for an object of this cache, as long as the
+///                              heap holds its memory and has not handed out any byte of it again; else ForeignFree.
 /// An object whose red zones are damaged is a Finding, Overflow or Underflow, and taken back all the same.
 Result<void> free(Cache* cache, void* object, CallSite site = CallSite::here());
 
@@ -116,7 +116,7 @@ struct Object {
 /// Without CONFIG_MEMORY_DEBUGGING it need not show any.
 void for_each_object(void (*visit)(void* context, const Object& object), void* context);
 
-/// Shows every cache that was created, and those that the piece keeps for kmalloc() (names that begin with "kmalloc").
+/// Shows every cache that was created, and those that the piece keeps for kmalloc(), if any (names that begin with "kmalloc").
 void for_each_cache(void (*visit)(void* context, const Statistics& cache), void* context);
 
 } // namespace slab
