@@ -127,6 +127,46 @@ def test_what_cannot_be_done_is_named(console, line, answer):
     assert console.run(line) == answer
 
 
+def test_an_area_of_vmalloc_is_listed_used_freed_and_purged(console):
+    before = free_frames(console)
+    address, size = re.match(r"(0x[0-9a-f]{8}), (\d+) bytes\n", console.run("vmalloc 10000")).groups()
+    assert size == "12288"
+    console.run(f"write {int(address, 16) + 0x2ffc:#x} 0xcafe")
+    assert console.run(f"read {int(address, 16) + 0x2ffc:#x}").endswith(": 0x0000cafe\n")
+    listed = rf"  {address}      3 pages      12288 bytes  "
+    assert re.search(listed + "in use", console.run("vmallocinfo"))
+    assert console.run(f"vfree {int(address, 16) + 4096:#x}") == "vfree: NotAllocated\n"
+    assert console.run(f"vfree {address}") == ""
+    assert re.search(listed + "freed", console.run("vmallocinfo"))
+    assert console.run("vmalloc purge") == "3 frames given back\n"
+    assert "vmalloc: 0 areas, 0 KiB in use; freed, but not yet unmapped: 0 areas, 0 KiB\n" in console.run("meminfo")
+    assert console.run(f"read {address}") == "read: NotMapped\n"
+    assert free_frames(console) == before - 1, "only the page table of these addresses stays"
+
+
+def test_device_memory_is_mapped_seen_and_unmapped(console):
+    address = console.run("ioremap 0xb8002 100 write-through").strip()
+    assert re.search(r": 0x07[0-9a-f]{2}07[0-9a-f]{2}\n$", console.run(f"read {address}")), "two characters, light grey on black"
+    assert re.search(rf"  {address}      1 pages       4096 bytes  device memory at 0x000b8002, write-through\n", console.run("vmallocinfo"))
+    assert console.run(f"iounmap {address}") == "" and console.run(f"iounmap {address}") == "iounmap: NotMapped\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("vmalloc", "vmalloc: InvalidArgument\nusage: vmalloc BYTES\n"),
+        ("vmalloc 0", "vmalloc: InvalidArgument\nusage: vmalloc BYTES\n"),
+        ("vmalloc 0x80000000", "vmalloc: OutOfMemory\n"),
+        ("vfree 0xc0000000", "vfree: NotAllocated\n"),
+        ("ioremap 0x100000 4096", "ioremap: InvalidArgument\nusage: ioremap PHYSICAL BYTES [uncached|write-through]\n"),
+        ("ioremap 0xb8000 1 sideways", "ioremap: InvalidArgument\nusage: ioremap PHYSICAL BYTES [uncached|write-through]\n"),
+        ("ioremap 0xffffffff 2", "ioremap: OutOfRange\n"),
+    ],
+)
+def test_what_cannot_be_allocated_or_mapped_is_named(console, line, answer):
+    assert console.run(line) == answer
+
+
 def test_reports(console):
     assert "usable memory\n" in console.run("memmap")
     assert "allocated" in console.run("frames") or "free" in console.run("frames")
