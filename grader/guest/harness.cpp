@@ -174,6 +174,8 @@ void Call::leave_piece() {
     piece_ticks += now - entered_at - clock_overhead;
 }
 
+uint64_t Call::ticks() const { return piece_ticks; }
+
 // A record begins with an end of line, so that text which the piece left on an open line cannot hide it.
 void Call::finish_record() {
     if (was_entered) print(" t={}", piece_ticks);

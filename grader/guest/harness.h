@@ -51,6 +51,8 @@ public:
     void enter_piece();
     /// Call directly after it: stops the clock and opens the guest's memory. Several pairs in one operation add up.
     void leave_piece();
+    /// Ticks of the piece so far in this operation.
+    uint64_t ticks() const;
     /// Sends the record: a success with values, or an error. Once per operation; without it a plain `ok` is sent.
     void reply(std::initializer_list<uint32_t> values);
     void reply(Error error, std::initializer_list<uint32_t> values = {});
