@@ -67,7 +67,7 @@ def test_arguments(heap: HeapScenario) -> None:
     start = heap.settle()
     slot = len(heap.caches)
     heap.op("heap.name", slot, "refused")
-    ops = [heap.op("heap.create", slot, size, alignment, 0) for size, alignment in wrong]
+    ops = [heap.op("heap.create", slot, size, alignment, 0) for size, alignment in wrong * 20]  # as often as a few frames hold caches
     shown = heap.op("heap.statistics", slot)
     end = heap.settle()
     objects = [heap.allocate(right) for _ in range(3)]
