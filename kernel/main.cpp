@@ -16,6 +16,7 @@
 #include "lib/image.h"
 #include "lib/panic.h"
 #include "lib/text.h"
+#include "mm/heap/finding.h"
 #include "mm/heap/slab.h"
 #include "mm/paging/kernel_map.h"
 #include "mm/paging/layout.h"
@@ -24,6 +25,7 @@
 #include "mm/physical/boot_memory.h"
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_table.h"
+#include "mm/physical/shrinker.h"
 #include "mm/physical/watermarks.h"
 #include "mm/report/reports.h"
 #include "monitor/crash_test.h"
@@ -61,6 +63,8 @@ void start_frame_allocator() {
 void start_heap() {
     mm::vmalloc::initialize();
     if (mm::slab::initialize().is_error()) PANIC("lab 04-heap: initialize() returned an error");
+    mm::shrinkers::add({"heap", mm::slab::shrink});
+    if (find_option(boot_information().command_line, "panic_on_finding")) mm::findings::set_reaction(mm::findings::Reaction::Panic);
 }
 
 void print_account() {

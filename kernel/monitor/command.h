@@ -45,3 +45,6 @@ std::span<const Command> memory_commands();
 
 /// Memory that is contiguous in virtual addresses only, and device memory.
 std::span<const Command> vmalloc_commands();
+
+/// The heap: caches, blocks, findings, leaks.
+std::span<const Command> heap_commands();

@@ -58,7 +58,7 @@ constexpr Command kGeneralCommands[] = {
 std::span<const Command> general_commands() { return kGeneralCommands; }
 
 /// All tables, in the order in which help shows them. The first command that fits the line is meant.
-constexpr std::span<const Command> (*kTables[])() = {frame_commands, memory_commands, vmalloc_commands, general_commands};
+constexpr std::span<const Command> (*kTables[])() = {frame_commands, memory_commands, vmalloc_commands, heap_commands, general_commands};
 
 Result<void> help(const Words&) {
     for (const auto table : kTables) {

@@ -185,10 +185,9 @@ size_t check_zones(Slab& slab, size_t i, CallSite found) {
     const uint8_t* const object = slab.object(i);
     const uint8_t* const before = first_other(object - kGuard, object, kRedByte);
     const uint8_t* const behind = first_other(object + slab.records()[i].bytes, object + slab.room + kGuard, kRedByte);
-    if (!before && !behind) return 0;
-    paint_zones(slab, i);
     if (before) findings::report(describe(FindingKind::Underflow, slab, i, before, found));
     if (behind) findings::report(describe(FindingKind::Overflow, slab, i, behind, found));
+    if (before || behind) paint_zones(slab, i); // after the report, which shows the damage
     return (before != nullptr) + (behind != nullptr);
 }
 
@@ -198,8 +197,8 @@ size_t check_poison(Slab& slab, size_t i, CallSite found) {
     uint8_t* const object = slab.object(i);
     const uint8_t* const damage = first_other(object, object + slab.room, kFreedByte);
     if (!damage) return 0;
-    memset(object, kFreedByte, slab.room);
     findings::report(describe(FindingKind::UseAfterFree, slab, i, damage, found));
+    memset(object, kFreedByte, slab.room);
     return 1;
 }
 
@@ -530,6 +529,7 @@ Result<void> initialize() {
     set_up(root, {"caches", sizeof(Cache)}, Kind::Internal);
     set_up(headers, {"slab headers", Slab::header_bytes(64)}, Kind::Internal);
     set_up(blocks, {"kmalloc large", kMaxObjectSize}, Kind::Kmalloc);
+    blocks.size = 0; // they differ
     blocks.header_apart = !kDebug;
     return start_kmalloc_caches();
 }
@@ -576,11 +576,12 @@ size_t check() {
 void for_each_object(void (*visit)(void* context, const Object& object), void* context) {
     for (Cache* cache = caches; kDebug && cache; cache = cache->next) {
         if (cache->kind == Kind::Internal) continue;
+        Cache* const owner = cache->kind == Kind::Created && !cache->construct ? cache : nullptr;
         for_each_slab(*cache, [=](Slab& slab) {
             for (uint32_t i = 0; i < slab.capacity; ++i) {
                 if (slab.is_free(i)) continue;
                 const Record& record = slab.records()[i];
-                visit(context, {slab.object(i), record.bytes, cache->name, record.allocated});
+                visit(context, {slab.object(i), record.bytes, cache->name, record.allocated, owner});
             }
         });
     }

@@ -20,7 +20,7 @@ enum class FindingKind : uint32_t {
     ForeignFree,    ///< What was freed is no object: inside one, of another cache, or nothing of the heap's at all.
 };
 
-/// The enumerator in words: "overflow", "use after free".
+/// The enumerator in words: "overflow", "use after free". "unknown finding" for what is no enumerator.
 const char* finding_name(FindingKind kind);
 
 /// One finding. What is not known is null or 0.
@@ -40,8 +40,15 @@ namespace findings {
 inline constexpr size_t kMaxKept = 32;
 
 /// Prints the finding on the console as one paragraph, counts it, and keeps it among the last kMaxKept. The caller goes on: the
-/// kernel decides what a finding costs (with `panic_on_finding` on the command line it stops).
+/// kernel decides what a finding costs (with `panic_on_finding` on the command line it stops). Call it before the damage is
+/// repaired, and the paragraph shows the damaged bytes.
 void report(const Finding& finding);
+
+/// What a finding costs.
+enum class Reaction { GoOn, Panic };
+
+/// GoOn at first.
+void set_reaction(Reaction reaction);
 
 /// How many there were since the boot.
 size_t count();

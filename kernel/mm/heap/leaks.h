@@ -9,7 +9,7 @@
 
 namespace mm::leaks {
 
-/// Takes what is in use now as given: reports count from here.
+/// Takes what is in use now as given: reports count from here. Holds sums for 256 call sites; what is beyond shares one line.
 /// @return Error::Unsupported without CONFIG_MEMORY_DEBUGGING
 Result<void> remember();
 
@@ -27,7 +27,7 @@ enum class Action { Report, Collect };
 /// A conservative mark and sweep (Boehm and Weiser, "Garbage Collection in an Uncooperative Environment", 1988): every word of the
 /// kernel's data, of the stacks and registers, and of objects that are reached is taken for a pointer; an object is reached
 /// when a word points to any byte of it. What is not reached is printed with its cache and call site, and with Action::Collect
-/// freed. Never collects an object that is reached; may miss one that a number happens to point to.
+/// freed (but for objects of caches with a constructor, see slab::Object::owner). Never collects an object that is reached; may miss one that a number happens to point to.
 ///
 /// @return unreachable objects; Error::OutOfMemory when there is no memory for the list of objects (12 bytes each); Error::Unsupported
 ///         without CONFIG_MEMORY_DEBUGGING

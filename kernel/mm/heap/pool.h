@@ -20,6 +20,7 @@ public:
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
+    /// Once, or again after destroy().
     /// @param name  lives as long as the pool
     /// @return as slab::create(); Error::OutOfMemory when the reserve cannot be filled, and nothing is held then
     Result<void> initialize(const char* name, size_t object_size, size_t reserve);
@@ -39,6 +40,9 @@ public:
     size_t set_aside() const { return set_aside_; }   ///< Objects that are.
 
 private:
+    bool refill(CallSite site = CallSite::here()); ///< Whether the reserve is full now.
+    void empty();                                  ///< Gives all memory back.
+
     slab::Cache* cache_ = nullptr;
     void** kept_ = nullptr;   ///< The reserve: a stack of set_aside_ objects.
     size_t reserve_ = 0;

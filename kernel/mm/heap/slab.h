@@ -110,6 +110,8 @@ struct Object {
     size_t size;         ///< Of a cache's object, or as kmalloc() was asked.
     const char* cache;   ///< The cache's name; "kmalloc" (or a name that begins so) for what kmalloc() returned.
     CallSite allocated;
+    Cache* owner = nullptr;  ///< The cache that free() takes it back to, so that the leak finder can collect it. Null for what kmalloc()
+                             ///< returned, and for caches with a constructor: only an owner leaves an object in its constructed state.
 };
 
 /// Shows every object in use, kmalloc's included, each once, in any order. `visit` neither allocates nor frees.

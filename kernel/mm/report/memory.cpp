@@ -59,6 +59,7 @@ void memory() {
     print_line("cached, zeroed", in_all_zones(frame_cache::zeroed_count));
     print_line("in use", frames::in_use());
     vmalloc_summary();
+    heap_summary();
 }
 
 void free_runs() {

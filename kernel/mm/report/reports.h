@@ -36,6 +36,12 @@ void vmallocinfo();
 /// The lines about vmalloc and mmio in meminfo.
 void vmalloc_summary();
 
+/// Every cache with its objects, frames, and how much of its frames' memory its objects use; a summary.
+void slabinfo();
+
+/// The lines about the heap in meminfo.
+void heap_summary();
+
 /// What is to be said about a page fault at `address` when that lies where vmalloc or mmio map: whose guard page it is, or whose
 /// freed area. nullptr for any other address. For set_fault_namer().
 const char* explain_vmalloc_fault(VirtAddr address);
