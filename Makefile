@@ -20,16 +20,20 @@ help: ## this list
 	@echo
 	@echo "  V=1 shows the commands. More: README.md"
 
-.PHONY: setup
+.PHONY: setup needed
 setup: ## install what is missing (Debian packages; root or sudo)
 	@grader/setup
 
+# Without the packages that only `make unit` and `make fuzz` use.
+needed:
+	@grader/setup --without unit
+
 .PHONY: kernel
-kernel: setup ## build the kernel: build/default/kernel.elf [PIECES="01-frames"] [SUBMISSION=dir]
+kernel: needed ## build the kernel: build/default/kernel.elf [PIECES="01-frames"] [SUBMISSION=dir]
 	@$(MAKE) --no-print-directory -j$(JOBS) kernel-elf
 
 .PHONY: grading-kernel
-grading-kernel: setup ## build what submissions are linked with: build/grading, build/no-memory-debugging
+grading-kernel: needed ## build what submissions are linked with: build/grading, build/no-memory-debugging
 	@for profile in $(GRADED_PROFILES); do \
 		$(MAKE) --no-print-directory -j$(JOBS) PROFILE=$$profile PIECES= SUBMISSION= kernel-grading || exit; done
 
@@ -49,6 +53,14 @@ debug: grading-kernel ## GDB on the emulated machine [LAB=02-paging] [TEST=id] [
 run: kernel ## boot the kernel, console in this terminal [EMU=qemu] [MEM=64] [APPEND=...] [PIECES=...]
 	@grader/emulator/run.py --elf $(OUT)/kernel.elf --emulator $(or $(EMU),bochs) --memory $(or $(MEM),64) --append "$(APPEND)"
 
+.PHONY: unit
+unit: setup ## the pieces' tests on this computer, in a second, with sanitizers [LAB=all] [SUBMISSION=labs] [COMPILER=clang++] [ARGS=...]
+	@/usr/bin/python3 grader/unit/unit.py $(LAB) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(if $(COMPILER),--compiler $(COMPILER)) $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup ## a fuzzer looks for calls that break a piece [LAB=all] [SUBMISSION=labs] [SECONDS=20]
+	@/usr/bin/python3 grader/unit/fuzz.py $(LAB) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
 .PHONY: test
 test: setup docs ## all tests: kernel, grader, both labs, the corpus, the docs
 	@test -d grader/tests || { echo "make test: this is a student's tree, without the grader's own tests; \`make grade\` judges your labs" >&2; exit 1; }
@@ -57,19 +69,19 @@ test: setup docs ## all tests: kernel, grader, both labs, the corpus, the docs
 	@/usr/bin/python3 -m pytest -n $(JOBS) grader/tests $(ARGS)
 
 .PHONY: bench
-bench: setup ## figures: ticks of the frame allocator, milliseconds of a boot
+bench: needed ## figures: ticks of the frame allocator, milliseconds of a boot
 	@for profile in grading no-memory-debugging; do \
 		$(MAKE) --no-print-directory -j$(JOBS) PROFILE=$$profile PIECES= build/$$profile/kernel.elf || exit; done
 	@/usr/bin/python3 grader/bench.py
 
 .PHONY: docs
-docs: setup ## the book: build/docs/html/index.html
+docs: needed ## the book: build/docs/html/index.html
 	$(call say,DOCS,build/docs)
 	@mkdir -p build/docs
 	$(Q)doxygen docs/Doxyfile
 
 .PHONY: menuconfig defconfig
-menuconfig: setup build/.config ## choose the kernel's options
+menuconfig: needed build/.config ## choose the kernel's options
 	@KCONFIG_CONFIG=build/.config /usr/bin/python3 -m menuconfig kernel/Kconfig
 defconfig: ## take the default options back
 	@mkdir -p build && cp kernel/configs/defconfig build/.config

@@ -1,0 +1,1 @@
+"""Host tests of the labs' pieces: `make unit`, `make fuzz`."""

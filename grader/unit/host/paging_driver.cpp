@@ -1,0 +1,461 @@
+#include "host/paging_driver.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "config.h"
+#include "host/frames.h"
+#include "host/paging.h"
+#include "mm/paging/pte.h"
+#include "mm/physical/frames.h"
+
+namespace host {
+
+namespace pt = mm::page_table;
+namespace bits = mm::entry_bits;
+using mm::Access;
+using mm::PageSize;
+using mm::Privilege;
+using mm::Rights;
+using mm::Scope;
+
+namespace {
+
+constexpr uint32_t kEntries = kPagesPerLargePage;
+constexpr uint32_t kMarks = bits::kAccessed | bits::kDirty;
+constexpr uint32_t kUserSlot = VirtAddr(mm::kUserBegin).directory_index();
+constexpr uint32_t kSharedSlot = VirtAddr(mm::kSharedBegin).directory_index();
+constexpr uint32_t kPieceSlotIndex = VirtAddr(mm::kPieceSlot).directory_index();
+constexpr size_t kMostDirectories = 4;
+
+uint32_t* words_of(FrameNumber frame) { return pointer_to<uint32_t>(VirtAddr(frame.address().value())); }
+
+std::string show(Rights rights) {
+    return text(rights.access == Access::ReadWrite ? "rw" : "ro", rights.privilege == Privilege::User ? "-user" : "-kernel",
+                rights.scope == Scope::Global ? "-global" : "");
+}
+
+} // namespace
+
+std::string Request::text() const {
+    const char* const directory_name[] = {"kernel", "A", "B", "C", "D"};
+    const std::string where = host::text(directory_name[directory < 5 ? directory : 4], ", ", start, ", ");
+    switch (verb) {
+    case Verb::Map:
+        return host::text("map(", where, first, ", ", count, size == PageSize::Large ? " large, " : " small, ", show(rights), ")");
+    case Verb::Unmap: return host::text("unmap(", where, count, ")");
+    case Verb::Protect: return host::text("protect(", where, count, ", ", show(rights), ")");
+    }
+    return "?";
+}
+
+PagingDriver::PagingDriver(Source& source, std::string what)
+    : source_(source), journal_(std::move(what)), frames_at_start_(mm::frames::in_use()) {
+    spaces_.push_back({mm::kernel_directory(), {}});
+    directories_.push_back(mm::kernel_directory());
+    std::copy_n(words_of(mm::kernel_directory().frame), kEntries, kernel_words_.begin());
+}
+
+// --- Calls -------------------------------------------------------------------------------------------------------------------
+
+size_t PagingDriver::create() {
+    journal_.call("create()");
+    const auto made = pt::create();
+    journal_.answer(made.error());
+    if (made.is_error()) {
+        journal_.require(made.error() == Error::OutOfMemory, "create(): expected success or OutOfMemory, seen ", made.error());
+        return check("after create() failed"), 0;
+    }
+    spaces_.push_back({made.value(), {}});
+    directories_.push_back(made.value());
+    const uint32_t* const kernel = words_of(mm::kernel_directory().frame);
+    const uint32_t* const words = words_of(made.value().frame);
+    for (uint32_t slot = kSharedSlot; slot < kEntries; ++slot) {
+        if (slot != kPieceSlotIndex)
+            journal_.require(((words[slot] ^ kernel[slot]) & ~kMarks) == 0, "create(): PDE ", slot, " should be the kernel's, and is not");
+    }
+    check("after create()");
+    return spaces_.size() - 1;
+}
+
+void PagingDriver::destroy(size_t number) {
+    journal_.call("destroy(", number == 0 ? "kernel" : number == active_ ? "the active directory" : "a directory", ")");
+    const auto done = pt::destroy(spaces_[number].piece);
+    journal_.answer(done.error());
+    const Error expected = number == 0 ? Error::InvalidArgument : number == active_ ? Error::Busy : Error::None;
+    journal_.require(done.error() == expected, "destroy(): expected ", expected, ", seen ", done.error());
+    if (!done.is_error()) {
+        spaces_[number].exists = false;
+        spaces_[number].user.clear();
+    }
+    check("after destroy()");
+}
+
+void PagingDriver::activate(size_t number) {
+    active_ = number;
+    load_directory(spaces_[number].piece);
+}
+
+Error PagingDriver::call(const Request& request, bool short_of_memory) {
+    const std::set<Error> expected = errors(request);
+    take_events();
+    journal_.call(request.text());
+    const mm::PageDirectory directory = spaces_[request.directory].piece;
+    const auto count = static_cast<size_t>(request.count);
+    const auto done = request.verb == Request::Verb::Map     ? pt::map(directory, request.start, request.first, count, request.size, request.rights)
+                      : request.verb == Request::Verb::Unmap ? pt::unmap(directory, request.start, count)
+                                                             : pt::protect(directory, request.start, count, request.rights);
+    journal_.answer(done.error());
+    const bool excused = short_of_memory && done.error() == Error::OutOfMemory;
+    if (!excused) {
+        const bool right = expected.empty() ? !done.is_error() : expected.contains(done.error());
+        journal_.require(right, "expected ", expected.empty() ? Error::None : *expected.begin(), ", seen ", done.error());
+    }
+    if (!done.is_error()) apply(request);
+    check(done.is_error() ? "after a call that failed: nothing may have changed" : "after this call");
+    if (!done.is_error()) check_events(request);
+    return done.error();
+}
+
+/// The errors that the contract allows; none when the call must succeed.
+std::set<Error> PagingDriver::errors(const Request& request) {
+    std::set<Error> found;
+    const auto size = static_cast<uint32_t>(request.size);
+    if (request.count == 0) found.insert(Error::InvalidArgument);
+    if (!is_aligned(request.start.value(), size)) found.insert(Error::Misaligned);
+    const bool map = request.verb == Request::Verb::Map;
+    if (map && !is_aligned(request.first.value(), size / kPageSize)) found.insert(Error::Misaligned);
+    const bool fits = request.count <= kMaxFrames;
+    const bool user = fits && request.start.value() >= mm::kUserBegin && request.end() <= mm::kUserEnd;
+    const bool shared = fits && request.is_shared() && request.end() <= uint64_t{1} << 32 && request.directory == 0;
+    if (request.count > 0 && !user && !shared) found.insert(Error::OutOfRange);
+    if (request.verb != Request::Verb::Unmap) {
+        if (request.rights.privilege == Privilege::User && (!fits || request.end() > mm::kUserEnd)) found.insert(Error::InvalidArgument);
+        if (request.rights.scope == Scope::Global && request.start.value() < mm::kUserEnd) found.insert(Error::InvalidArgument);
+    }
+    if (map && (!fits || request.first.value() + request.bytes() / kPageSize > kMaxFrames)) found.insert(Error::OutOfRange);
+    if (map && request.size == PageSize::Large && (!CONFIG_LARGE_PAGES || !fits || request.end() > mm::kSharedBegin))
+        found.insert(Error::Unsupported);
+    if (found.empty() && request.verb == Request::Verb::Protect && !all_present(request)) found.insert(Error::NotMapped);
+    return found;
+}
+
+bool PagingDriver::all_present(const Request& request) {
+    for (uint64_t page = request.start.value() / kPageSize; page < request.end() / kPageSize; ++page) {
+        const ModelPage* const model = page_at(request.directory, static_cast<uint32_t>(page));
+        if (!model || !model->present) return false;
+    }
+    return true;
+}
+
+// --- The model ---------------------------------------------------------------------------------------------------------------
+
+std::map<uint32_t, ModelSlot>& PagingDriver::slots(const Request& request) {
+    return request.is_shared() ? shared_ : spaces_[request.directory].user;
+}
+
+const ModelPage* PagingDriver::page_at(size_t directory, uint32_t page) const {
+    const auto& all = page / kEntries >= kSharedSlot ? shared_ : spaces_[directory].user;
+    const auto slot = all.find(page / kEntries);
+    return slot == all.end() ? nullptr : &slot->second[page % kEntries];
+}
+
+void PagingDriver::apply(const Request& request) {
+    auto& all = slots(request);
+    const auto begin = static_cast<uint32_t>(request.start.value() / kPageSize);
+    const auto end = static_cast<uint32_t>(request.end() / kPageSize);
+    const bool map = request.verb == Request::Verb::Map;
+    for (uint32_t slot = begin / kEntries; slot <= (end - 1) / kEntries; ++slot) {
+        if (map) all.try_emplace(slot);
+        const auto found = all.find(slot);
+        if (found == all.end()) continue;
+        ModelSlot& pages = found->second;
+        const uint32_t first = std::max(begin, slot * kEntries) % kEntries;
+        const uint32_t last = (std::min(end, (slot + 1) * kEntries) - 1) % kEntries;
+        const bool whole = first == 0 && last == kEntries - 1;
+        if (!whole || (map && request.size == PageSize::Small))
+            for (ModelPage& page : pages) page.large = false;
+        for (uint32_t i = first; i <= last; ++i) {
+            ModelPage& page = pages[i];
+            if (map) page = {true, request.size == PageSize::Large, request.first + (slot * kEntries + i - begin), request.rights};
+            else if (request.verb == Request::Verb::Unmap) page = {};
+            else page.rights = request.rights;
+        }
+        const bool empty = std::ranges::none_of(pages, [](const ModelPage& page) { return page.present; });
+        if (empty && !request.is_shared()) all.erase(found);
+    }
+}
+
+void PagingDriver::use(VirtAddr begin, size_t pages) {
+    for (size_t i = 0; i < pages; ++i) {
+        const VirtAddr address(static_cast<uint32_t>(begin.value() + i * kPageSize));
+        const Cached entries = walk(spaces_[active_].piece, address);
+        if (!is_present(entries)) continue;
+        uint32_t& pde = words_of(spaces_[active_].piece.frame)[address.directory_index()];
+        const bool large = mm::Pde::from_word(pde).is_large_page();
+        uint32_t& last = large ? pde : words_of(FrameNumber::containing(PhysAddr(pde)))[address.table_index()];
+        pde |= bits::kAccessed;
+        last |= bits::kAccessed | (pde & last & bits::kWritable ? bits::kDirty : 0);
+        auto& all = address.value() >= mm::kSharedBegin ? shared_ : spaces_[active_].user;
+        const auto slot = all.find(address.directory_index());
+        if (slot != all.end()) {
+            const uint32_t from = large ? 0 : address.table_index();
+            for (uint32_t at = from; at < (large ? kEntries : from + 1); ++at) {
+                slot->second[at].marks = last & kMarks;
+                slot->second[at].marks_known = true;
+            }
+        }
+        touch(address);
+    }
+}
+
+// --- Comparing ---------------------------------------------------------------------------------------------------------------
+
+void PagingDriver::check(const char* when) {
+    tables_seen_ = 0;
+    size_t directories = 0;
+    for (size_t i = 0; i < spaces_.size(); ++i) {
+        if (!spaces_[i].exists) continue;
+        directories += i > 0;
+        check_directory(i, when);
+    }
+    const size_t in_use = mm::frames::in_use() - frames_at_start_;
+    journal_.require(in_use == directories + tables_seen_, when, ": ", in_use, " frames are in use; the directories and page tables that can be ",
+                     "reached are ", directories + tables_seen_);
+    check_tlb(when);
+}
+
+void PagingDriver::check_directory(size_t number, const char* when) {
+    const uint32_t* const words = words_of(spaces_[number].piece.frame);
+    for (uint32_t slot = 0; slot < kUserSlot; ++slot)
+        journal_.require(((words[slot] ^ kernel_words_[slot]) & ~kMarks) == 0, when, ": the kernel's own PDE ", slot, " is another now");
+    for (uint32_t slot = kUserSlot; slot < kSharedSlot; ++slot) {
+        const auto model = spaces_[number].user.find(slot);
+        check_slot(number, slot, words[slot], model == spaces_[number].user.end() ? nullptr : &model->second, when);
+    }
+    if (number > 0) return check_shared_copies(number, when);
+    for (uint32_t slot = kSharedSlot; slot < kEntries; ++slot) {
+        if (slot == kPieceSlotIndex) continue;
+        const auto model = shared_.find(slot);
+        if (kernel_words_[slot] != 0)
+            journal_.require(((words[slot] ^ kernel_words_[slot]) & ~kMarks) == 0, when, ": the kernel's own PDE ", slot, " is another now");
+        else
+            check_slot(0, slot, words[slot], model == shared_.end() ? nullptr : &model->second, when);
+    }
+}
+
+/// Other directories share the kernel's page tables, or do not know them yet.
+void PagingDriver::check_shared_copies(size_t number, const char* when) {
+    const uint32_t* const words = words_of(spaces_[number].piece.frame);
+    const uint32_t* const kernel = words_of(mm::kernel_directory().frame);
+    for (uint32_t slot = kSharedSlot; slot < kEntries; ++slot) {
+        if (slot == kPieceSlotIndex || words[slot] == 0) continue;
+        journal_.require(((words[slot] ^ kernel[slot]) & ~kMarks) == 0, when, ": PDE ", slot, " of a directory is no copy of the kernel's");
+    }
+}
+
+void PagingDriver::check_slot(size_t number, uint32_t slot, uint32_t pde, const ModelSlot* model, const char* when) {
+    const VirtAddr address(slot << kLargePageShift);
+    const mm::Pde entry = mm::Pde::from_word(pde);
+    if (!model) {
+        journal_.require(!entry.is_present(), when, ": nothing is mapped in the 4 MiB from ", address, " on, but their PDE is present");
+        return;
+    }
+    journal_.require(entry.is_present(), when, ": the PDE of the 4 MiB from ", address, " on is missing");
+    const bool large = (*model)[0].large;
+    journal_.require(entry.is_large_page() == large, when, ": the PDE for ", address, large ? " should be a large page" : " should name a page table");
+    if (large) {
+        journal_.require((pde & bits::kLargeFrame) == (pde & bits::kFrame), when, ": the large page at ", address, " has address bits below 4 MiB set");
+        return check_page(number, slot * kEntries, pde, 0, (*model)[0], when);
+    }
+    ++tables_seen_;
+    const FrameNumber table = entry.frame();
+    journal_.require(mm::zone_of(table) != mm::Zone::High && !is_free_now(table), when, ": the PDE for ", address, " names ", table,
+                     ", which is no frame in use");
+    const uint32_t* const words = words_of(table);
+    for (uint32_t i = 0; i < kEntries; ++i) check_page(number, slot * kEntries + i, pde, words[i], (*model)[i], when);
+}
+
+/// What an entry says, by itself and by the PDE above it: the effective rights are the AND of both levels.
+struct Entry {
+    bool present;
+    FrameNumber frame;
+    Rights rights;
+    uint32_t marks;
+    bool pat;  ///< Bit 7 of a PTE, which nobody should set.
+};
+
+static Entry decode(uint32_t pde, uint32_t pte, bool large) {
+    const uint32_t word = large ? pde : pte;
+    return {.present = (word & bits::kPresent) != 0,
+            .frame = FrameNumber::containing(PhysAddr(word & (large ? bits::kLargeFrame : bits::kFrame))),
+            .rights = bits::rights(large ? word : word & (pde | ~(bits::kWritable | bits::kUser))),
+            .marks = word & kMarks,
+            .pat = !large && (word & bits::kPageSize)};
+}
+
+static bool agrees(const Entry& entry, const ModelPage& model) {
+    if (!entry.present || !model.present) return entry.present == model.present;
+    return entry.frame == model.frame && entry.rights == model.rights && !entry.pat && (!model.marks_known || entry.marks == model.marks);
+}
+
+void PagingDriver::check_page(size_t number, uint32_t page, uint32_t pde, uint32_t pte, const ModelPage& model, const char* when) {
+    const Entry entry = decode(pde, pte, model.large);
+    if (agrees(entry, model)) return;
+    const VirtAddr address(page << kPageShift);
+    const std::string where = text(when, ": page ", address, number == 0 ? " of the kernel's directory" : "");
+    journal_.require(entry.present == model.present, where, model.present ? " should be mapped, and is not" : " should not be mapped, and is");
+    journal_.require(entry.frame == model.frame, where, " should map ", model.frame, ", and maps ", entry.frame);
+    journal_.require(entry.rights == model.rights, where, " should be ", show(model.rights), ", and is ", show(entry.rights));
+    journal_.require(!entry.pat, where, " has bit 7 (PAT) of its PTE set");
+    journal_.require(false, where, " should have kept its accessed and dirty bits ", model.marks >> 5, ", and has ", entry.marks >> 5);
+}
+
+/// What two entries mean for an address: the frame, and the rights.
+static std::pair<uint32_t, uint32_t> effective(Cached entries, uint32_t address) {
+    const bool large = mm::Pde::from_word(entries.pde).is_large_page();
+    const uint32_t frame = large ? (entries.pde & bits::kLargeFrame) | (address & 0x3F'F000) : entries.pte & bits::kFrame;
+    const uint32_t word = large ? entries.pde : entries.pte & (entries.pde | bits::kGlobal);
+    return {frame, word & (bits::kWritable | bits::kUser | bits::kGlobal)};
+}
+
+/// Nothing that the CPU remembers may contradict the tables.
+void PagingDriver::check_tlb(const char* when) {
+    for (const auto& [address, cached] : remembered()) {
+        const bool shared = address >= mm::kSharedBegin;
+        const Cached now = walk(shared ? mm::kernel_directory() : mm::active_directory(), VirtAddr(address));
+        const bool same = is_present(now) && effective(cached, address) == effective(now, address);
+        journal_.require(same, when, ": the TLB still holds the old translation of ", VirtAddr(address));
+    }
+}
+
+/// Few pages are forgotten one by one.
+void PagingDriver::check_events(const Request& request) {
+    for (const Event& event : take_events()) {
+        if (event.kind == Event::Kind::InvalidatePage || request.bytes() / kPageSize > pt::kFullFlushPages) continue;
+        journal_.require(false, "a call that changes ", request.bytes() / kPageSize, " pages flushed the whole TLB");
+    }
+}
+
+void PagingDriver::check_translate(size_t number, VirtAddr address) {
+    journal_.call("translate(", address, ")");
+    const auto answer = pt::translate(spaces_[number].piece, address);
+    journal_.answer(answer.error());
+    const uint32_t page = address.value() >> kPageShift;
+    ModelPage expected;
+    if (address.value() < mm::kUserBegin) {
+        const Cached entries = walk(mm::kernel_directory(), address);
+        const bool large = mm::Pde::from_word(entries.pde).is_large_page();
+        expected.present = is_present(entries);
+        expected.large = large;
+        expected.frame = FrameNumber(page);
+        expected.rights = {Access::ReadWrite, Privilege::Supervisor, Scope::Global};
+    } else if (const ModelPage* model = page_at(number, page)) {
+        if (number > 0 && address.value() >= mm::kSharedBegin && !(words_of(spaces_[number].piece.frame)[page / kEntries] & bits::kPresent)) return;
+        expected = *model;
+    }
+    if (!expected.present) {
+        journal_.require(answer.error() == Error::NotMapped, "translate() of a page that is not mapped: expected NotMapped, seen ", answer.error());
+        return;
+    }
+    journal_.require(!answer.is_error(), "translate() of a mapped page fails with ", answer.error());
+    const mm::Translation seen = answer.value();
+    const PhysAddr where = expected.frame.address() + address.page_offset();
+    journal_.require(seen.address == where, "translate(", address, "): expected ", where, ", seen ", seen.address);
+    journal_.require((seen.size == PageSize::Large) == expected.large, "translate(", address, "): the wrong page size");
+    journal_.require(seen.rights == expected.rights, "translate(", address, "): expected ", show(expected.rights), ", seen ", show(seen.rights));
+}
+
+// --- At random ---------------------------------------------------------------------------------------------------------------
+
+/// Few neighbourhoods, so that requests meet: both ends of the user range, both ends of the shared one.
+VirtAddr PagingDriver::random_address() {
+    constexpr std::array<uint32_t, 4> kFrom = {mm::kUserBegin, mm::kUserEnd - 3 * kLargePageSize, mm::kSharedBegin, 0xFFC0'0000};
+    const uint64_t where = source_.below(8);
+    const uint32_t from = kFrom[where < 3 ? 0 : where < 5 ? 1 : where < 7 ? 2 : 3];
+    const uint32_t room = from == 0xFFC0'0000 ? kLargePageSize : 3 * kLargePageSize;
+    switch (source_.below(4)) {
+    case 0: return VirtAddr(from + static_cast<uint32_t>(source_.below(room / kLargePageSize)) * kLargePageSize);
+    case 1: return VirtAddr(from + room - static_cast<uint32_t>(source_.between(1, 20)) * kPageSize);
+    default: return VirtAddr(from + static_cast<uint32_t>(source_.below(room / kPageSize)) * kPageSize);
+    }
+}
+
+Request PagingDriver::random_request() {
+    Request request{.verb = static_cast<Request::Verb>(std::array{0, 0, 1, 2}[source_.below(4)]), .directory = 0, .start = random_address(),
+                    .first = FrameNumber(static_cast<uint32_t>(source_.below(kMaxFrames))), .count = 1, .rights = {}};
+    do request.directory = source_.below(spaces_.size());
+    while (!spaces_[request.directory].exists && !source_.at_end());
+    if (!spaces_[request.directory].exists || (request.is_shared() && !source_.one_in(16))) request.directory = 0;
+    const bool map = request.verb == Request::Verb::Map;
+    if (map && !request.is_shared() && source_.one_in(3)) {
+        request.size = PageSize::Large;
+        request.start = VirtAddr(align_down(request.start.value(), kLargePageSize));
+        request.first = FrameNumber(align_down(request.first.value(), kEntries));
+        request.count = source_.between(1, 2);
+    } else {
+        request.count = source_.one_in(4) ? source_.between(1, 2500) : source_.between(1, 40);
+    }
+    const uint64_t limit = request.is_shared() ? uint64_t{1} << 32 : mm::kUserEnd;
+    const uint64_t room = (limit - request.start.value()) / static_cast<uint32_t>(request.size);
+    if (!source_.one_in(32)) request.count = std::min(request.count, room);
+    if (map && !source_.one_in(32)) {
+        const auto pages = static_cast<uint32_t>(request.bytes() / kPageSize);
+        if (request.first.value() + pages > kMaxFrames) request.first = FrameNumber(align_down(kMaxFrames - pages, kEntries));
+    }
+    request.rights.access = source_.one_in(2) ? Access::ReadWrite : Access::ReadOnly;
+    const bool odd = source_.one_in(32);
+    if (request.is_shared() == odd) request.rights.privilege = source_.one_in(3) ? Privilege::Supervisor : Privilege::User;
+    if (request.is_shared() != odd) request.rights.scope = source_.one_in(3) ? Scope::Local : Scope::Global;
+    if (source_.one_in(64)) request.count = std::array<uint64_t, 3>{0, kMaxFrames + 1, 0xFFFF'FFFF}[source_.below(3)];
+    if (source_.one_in(64)) request.start = request.start + static_cast<uint32_t>(source_.between(1, 4095));
+    return request;
+}
+
+void PagingDriver::step() {
+    switch (source_.below(16)) {
+    case 0:
+        if (std::ranges::count(spaces_, true, &Directory::exists) < static_cast<std::ptrdiff_t>(kMostDirectories)) create();
+        return;
+    case 1: {
+        const size_t number = source_.below(spaces_.size());
+        if (spaces_[number].exists && source_.one_in(2)) destroy(number);
+        return;
+    }
+    case 2: {
+        const size_t number = source_.below(spaces_.size());
+        if (spaces_[number].exists) activate(number);
+        return;
+    }
+    case 3:
+    case 4: return use(random_address(), source_.between(1, 20));
+    case 5:
+    case 6: {
+        const size_t number = source_.below(spaces_.size());
+        const VirtAddr address = source_.one_in(6) ? VirtAddr(static_cast<uint32_t>(source_.below(mm::kUserBegin))) : random_address();
+        if (spaces_[number].exists) check_translate(number, address + static_cast<uint32_t>(source_.below(kPageSize)));
+        return;
+    }
+    case 7: {
+        mm::frames::fail_after(source_.below(4));
+        const Request request = random_request();
+        call(request, true);
+        return mm::frames::fail_never();
+    }
+    default: call(random_request());
+    }
+}
+
+void PagingDriver::finish() {
+    activate(0);
+    for (size_t i = spaces_.size(); i-- > 1;)
+        if (spaces_[i].exists) destroy(i);
+    const auto unmap = [this](uint32_t start, uint64_t bytes) {
+        call({.verb = Request::Verb::Unmap, .directory = 0, .start = VirtAddr(start), .first = {}, .count = bytes / kPageSize, .rights = {}});
+    };
+    unmap(mm::kUserBegin, mm::kUserEnd - mm::kUserBegin);
+    unmap(mm::kSharedBegin, 64 << 20);
+    unmap(0xFFC0'0000, kLargePageSize);
+}
+
+} // namespace host

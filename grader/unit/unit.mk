@@ -1,0 +1,59 @@
+# What the host tests are linked with, for one COMPILER and one PROFILE (kernel/configs/PROFILE.config). grader/unit/unit.py runs
+# this, and then compiles only the piece: see `make unit`.
+#
+# Per lab: support.o, with everything but the piece; flags.txt, one argument a line, with which the piece is compiled.
+COMPILER ?= g++
+PROFILE ?= grading
+BUILD ?= build
+OUT := $(BUILD)/unit/$(COMPILER)/$(PROFILE)
+
+Q := $(if $(filter 1,$(V)),,@)
+say = @$(if $(filter 1,$(V)),:,printf '  %-5s %s\n' "$(1)" "$(2)")
+
+# Pointers have 64 bits here, and all memory that is managed lies below 4 GiB: a number becomes a pointer without loss.
+FLAGS := -std=c++20 -O1 -g -fno-pie -fno-omit-frame-pointer -fno-strict-aliasing -fsanitize=address,undefined \
+	-fno-sanitize-recover=all -Wall -Wextra -Wno-int-to-pointer-cast -Ikernel -I$(OUT)/generated
+ifeq ($(FUZZ),1)
+OUT := $(OUT)-fuzz
+FLAGS := $(subst $(OUT:-fuzz=)/,$(OUT)/,$(FLAGS)) -fsanitize=fuzzer-no-link
+endif
+
+HOST := arena kernel_lib machine paging
+KERNEL := lib/error lib/format lib/text mm/physical/frame_memory mm/physical/frame_table mm/physical/single_frames
+
+SOURCES_01-frames := grader/unit/test_memory_map grader/unit/test_frames grader/unit/test_single_frames \
+	grader/unit/host/map_model grader/unit/host/frames_driver
+SOURCES_02-paging := grader/unit/test_paging grader/unit/host/frames grader/unit/host/paging_driver
+SOURCES_03-buddy := grader/unit/test_frames grader/unit/test_buddy grader/unit/host/frames_driver
+# later: SOURCES_04-heap := grader/unit/test_slab grader/unit/test_kmalloc grader/unit/test_pool \
+	grader/unit/host/frames grader/unit/host/vmalloc grader/unit/host/heap_driver kernel/mm/heap/finding kernel/mm/heap/pool
+
+objects = $(patsubst %,$(OUT)/%.o,$(HOST:%=grader/unit/host/%) $(KERNEL:%=kernel/%) $(if $(filter 1,$(FUZZ)),\
+	grader/unit/fuzz_$(1) $(filter-out grader/unit/test_%,$(SOURCES_$(1))),grader/unit/host/runner $(SOURCES_$(1))))
+
+LABS := 01-frames 02-paging 03-buddy
+LAB ?= $(LABS)
+
+.PHONY: support
+support: $(LAB:%=$(OUT)/%/support.o) $(OUT)/flags.txt
+	@:
+
+define lab_rule
+$(OUT)/$(1)/support.o: $(call objects,$(1)) $(OUT)/flags.txt
+	@mkdir -p $$(@D)
+	$$(Q)ld -r $$(filter %.o,$$^) -o $$@
+endef
+$(foreach lab,$(LABS),$(eval $(call lab_rule,$(lab))))
+
+$(OUT)/generated/config.h: kernel/configs/$(PROFILE).config kernel/Kconfig kernel/tools/config.py
+	@/usr/bin/python3 kernel/tools/config.py $< $@ && touch $@
+
+$(OUT)/flags.txt: grader/unit/unit.mk
+	@mkdir -p $(@D); printf '%s\n' $(FLAGS) > $@
+
+$(OUT)/%.o: %.cpp grader/unit/unit.mk $(OUT)/generated/config.h
+	$(call say,HOST,$<)
+	@mkdir -p $(@D)
+	$(Q)$(COMPILER) $(FLAGS) -Werror -Igrader/unit -MMD -MP -c $< -o $@
+
+-include $(foreach lab,$(LABS),$(patsubst %.o,%.d,$(call objects,$(lab))))
