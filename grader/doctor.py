@@ -58,6 +58,7 @@ class Package:
     name: str
     minimum: str
     purpose: str
+    only_for: str = ""  # "unit": what `make unit` and `make fuzz` use, and `make grade` does not
 
 
 def read_packages() -> list[Package]:
@@ -66,7 +67,8 @@ def read_packages() -> list[Package]:
     for line in PACKAGES.read_text().splitlines():
         if line and not line.startswith("#"):
             name, minimum, purpose = line.split(None, 2)
-            packages.append(Package(name, minimum.rpartition(":")[2].strip("-"), purpose))
+            group = re.match(r"\[(\w+)\] ", purpose)
+            packages.append(Package(name, minimum.rpartition(":")[2].strip("-"), purpose[group.end() if group else 0:], group[1] if group else ""))
     return packages
 
 
@@ -141,6 +143,13 @@ def gdb() -> str | None:
     return version
 
 
+def googletest() -> str | None:
+    """The version is told by its file for pkg-config."""
+    files = list(Path("/usr/lib").glob("*/pkgconfig/gtest.pc"))
+    version = re.search(r"^Version: (\S+)", files[0].read_text(), re.MULTILINE) if files else None
+    return version[1] if version else None
+
+
 PROBES: dict[str, Probe] = {
     "make": program("make", "--version"),
     "git": program("git", "--version"),
@@ -166,6 +175,10 @@ PROBES: dict[str, Probe] = {
     "doxygen": program("doxygen", "--version"),
     "graphviz": program("dot", "-V"),
     "doxygen-awesome-css": file("/usr/share/doxygen-awesome-css/doxygen-awesome.css"),
+    "g++": program("g++", "-dumpfullversion"),
+    "libgtest-dev": googletest,
+    "clang": program("clang++", "--version", before="clang version"),
+    "libclang-rt-dev": lambda: "there" if any(Path("/usr/lib").glob("llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a")) else None,
 }
 
 
@@ -179,6 +192,8 @@ def examine_package(package: Package) -> Finding:
         version = PROBES[package.name]()
     except ProbeFailed as failure:
         return Finding(package.name, BROKEN, str(failure), package.purpose, f"reinstall it: apt-get install --reinstall {package.name}")
+    if version is None and package.only_for:
+        return Finding(package.name, NOTE, "not installed", package.purpose, f"only `make {package.only_for}` needs it; {by_apt}")
     if version is None:
         return Finding(package.name, MISSING, "", package.purpose, by_apt)
     if package.minimum and _numbers(version) < _numbers(package.minimum):

@@ -89,6 +89,13 @@ def test_what_is_not_there_is_missing(tmp_path: Path, monkeypatch: pytest.Monkey
     assert seen.state == doctor.BROKEN and "i686-linux-gnu-g++" in seen.found
 
 
+def test_what_only_host_tests_use_is_a_note_when_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    seen = finding("clang")
+    assert seen.state == doctor.NOTE and not seen.is_problem
+    assert "only `make unit` needs it" in seen.remedy and "apt-get install clang" in seen.remedy and "[unit]" not in seen.purpose
+
+
 def test_without_bochs_the_trial_boot_fails_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emulator.bochs.PROGRAM", "/nonexistent/bochs-bin")
     seen = doctor.examine_trial_boot()

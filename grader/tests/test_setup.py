@@ -46,10 +46,10 @@ class System:
         path.write_text(f"#!/bin/bash\n{script}\n")
         path.chmod(0o755)
 
-    def setup(self) -> subprocess.CompletedProcess[str]:
+    def setup(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         self.installed.write_text("".join(f"{name} installed {version}\n" for name, version in self.versions.items()))
         environment = {"PATH": str(self.programs), "TMPDIR": str(self.folder)}
-        return subprocess.run([SETUP], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30)
+        return subprocess.run([SETUP, *arguments], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30)
 
     def apt_calls(self) -> list[str]:
         return self.calls.read_text().splitlines()
@@ -100,6 +100,16 @@ def test_sudo_is_used_where_it_works(system: System) -> None:
     del system.versions["mtools"]
     assert system.setup().returncode == 0
     assert [call.split()[0] for call in system.apt_calls()] == ["sudo", "sudo", "apt-get", "sudo", "apt-get"]
+
+
+def test_what_only_host_tests_use_is_not_needed_to_grade(system: System) -> None:
+    system.program("id", "echo 0")
+    del system.versions["clang"], system.versions["mtools"]
+    assert system.setup("--without", "unit").stdout == "Installing mtools\n"
+    assert system.setup().stdout == "Installing mtools clang\n"
+    makefile = (GRADER.parent / "Makefile").read_text()
+    for target in ("kernel", "grading-kernel", "docs"):
+        assert f"\n{target}: needed ##" in makefile, "these do with what `make needed` installs"
 
 
 def test_a_package_that_is_too_old_is_upgraded_or_named(system: System) -> None:
