@@ -109,13 +109,16 @@ def test_realloc_guards(heap: HeapScenario) -> None:
 
 
 def _freed_objects(heap: HeapScenario, count: int) -> list[tuple[Op, int, Cache | None, Site, Site]]:
-    """Small objects of two caches and of kmalloc(), each freed while others beside it are in use."""
+    """Small objects of two caches and of kmalloc(), each freed while others beside it are in use. Nothing is allocated after the first
+    free: a heap that gives frames back at once would get them again, for something else."""
     rng = heap.random
     caches = [heap.cache(rng.randrange(12, 200)), heap.cache(rng.randrange(200, 900), 32)]
-    found = []
+    found, allocated = [], []
     for which in (*caches, None):
         size = which.size if which else rng.randrange(12, 600)
-        objects = [(heap.allocate(which, site) if which else heap.kmalloc(size, site), site) for site in (heap.site() for _ in range(count + 2))]
+        allocated.append((which, size, [(heap.allocate(which, site) if which else heap.kmalloc(size, site), site)
+                                        for site in (heap.site() for _ in range(count + 2))]))
+    for which, size, objects in allocated:
         for op, site in rng.sample(objects, count):
             heap.fill(op, size, heap.mark())
             freed = heap.site()
