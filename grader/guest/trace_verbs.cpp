@@ -18,6 +18,7 @@
 #include "lib/text.h"
 #include "mm/heap/kmalloc.h"
 #include "mm/heap/slab.h"
+#include "mm/paging/vmalloc.h"
 #include "mm/physical/frames.h"
 
 namespace trace_guest {
@@ -50,7 +51,7 @@ HARNESS_DATA size_t operation_count;
 HARNESS_DATA size_t peak_operation;              ///< After it, most bytes are in use.
 HARNESS_DATA Block blocks[kMaxBlocks];
 HARNESS_DATA uint32_t end_pages[2 * kMaxBlocks]; ///< First and last page of every block in use.
-HARNESS_DATA size_t first_in_use;                ///< frames::in_use() before the first trace of this boot.
+HARNESS_DATA size_t first_in_use;                ///< frames_in_use() before the first trace of this boot.
 HARNESS_DATA bool has_begun;
 
 // --- what is wrong ---------------------------------------------------------------------------------------------------------
@@ -238,8 +239,11 @@ void enter(const Batch& batch) {
     }
 }
 
+/// Frames that somebody has. Those of vmalloc's freed areas are taken until it purges them, but not the heap's any more.
+size_t frames_in_use() { return mm::frames::in_use() - mm::vmalloc::statistics().lazy_pages; }
+
 size_t frames_held() {
-    const size_t now = mm::frames::in_use();
+    const size_t now = frames_in_use();
     return now > first_in_use ? now - first_in_use : 0;
 }
 
@@ -370,7 +374,7 @@ void shrink(Call& call) {
     call.enter_piece();
     mm::slab::shrink();
     call.leave_piece();
-    if (!has_begun) first_in_use = mm::frames::in_use();
+    if (!has_begun) first_in_use = frames_in_use();
     has_begun = true;
     call.reply({frames_held()});
 }
