@@ -65,7 +65,7 @@ test: setup docs ## all tests: kernel, grader, both labs, the corpus, the docs
 	@/usr/bin/python3 -m pytest -n $(JOBS) grader/tests $(ARGS)
 
 .PHONY: bench
-bench: needed ## figures: ticks of the frame allocator, milliseconds of a boot
+bench: needed ## figures: ticks of the allocators, milliseconds of a boot
 	@for profile in grading no-memory-debugging; do \
 		$(MAKE) --no-print-directory -j$(JOBS) PROFILE=$$profile PIECES= build/$$profile/kernel.elf || exit; done
 	@/usr/bin/python3 grader/bench.py

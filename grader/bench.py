@@ -11,11 +11,14 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from emulator.machine import Machine
 from emulator.rom import Module, build_rom
@@ -23,26 +26,57 @@ from gdb.client import GdbSession, Target
 from paging.tables import read_tables
 
 ROOT = Path(__file__).resolve().parent.parent
-MEMORY_SIZES = (16, 1024)  # MiB, side by side
-PROFILES = {"grading": "on", "no-memory-debugging": "off"}
-ROUNDS = 200
+MEMORY_SIZES = (16, 1024)  # MiB, one table each: a cost that grows with memory would show at once
+PROFILES = {"off": "no-memory-debugging", "on": "grading"}  # memory debugging
+ROUNDS = 500
 BOOTS = 10
-TICK_BUDGET = 1_000_000_000
+FILE_COLUMNS = 130  # of the tables when they go to a file
+TICK_BUDGET = 4_000_000_000
+TICKS_PER_MICROSECOND = 100  # of a processor that does 100 million instructions a second
+SMALL = TICKS_PER_MICROSECOND  # what a small allocation may cost, and its free
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of bench.measure: what is allocated and freed, and how many ticks that may cost without debugging."""
+
+    name: str  # in grader/guest/bench_verbs.cpp
+    what: str
+    target: int | None = None
+    free_target: int | None = None
+
+
+OPERATIONS = (
+    Operation("hot-page", "page, from the hot stack", 40, 40),
+    Operation("zeroed-page", "zeroed page, from the pool", 60, 40),
+    Operation("frame", "page, from the frame allocator", 150, 150),
+    Operation("frames-3", "run of 8 pages, from the frame allocator", 150, 150),
+    Operation("run-3", "run of 8 pages, with the kernel's accounts"),
+    Operation("kmalloc-32", "kmalloc, 32 bytes", SMALL, SMALL),
+    Operation("kmalloc-1000", "kmalloc, 1000 bytes", SMALL, SMALL),
+    Operation("slab", "slab object, 64 bytes", SMALL, SMALL),
+    Operation("vmalloc-64k", "vmalloc, 64 KiB"),
+)
 
 
 @dataclass(frozen=True)
 class Ticks:
-    """What one operation costs over many calls."""
+    """What one function costs over many calls."""
 
-    median: float
+    median: int
     worst: int
 
-    @classmethod
-    def of(cls, values: list[int]) -> Ticks:
-        return cls(statistics.median(values), max(values))
+    @property
+    def microseconds(self) -> str:
+        return f"{self.median / TICKS_PER_MICROSECOND:.2f}"
 
-    def __str__(self) -> str:
-        return f"{self.median:,.0f} / {self.worst:,}"
+
+@dataclass(frozen=True)
+class Row:
+    """The figures of one operation; None for what the kernel does not do (yet)."""
+
+    allocate: Ticks | None = None
+    free: Ticks | None = None
 
 
 def run_to_the_end(target: Target) -> None:
@@ -54,51 +88,53 @@ def run_to_the_end(target: Target) -> None:
         raise SystemExit(f"bench: the kernel stopped at {stop.symbol or stop.kind}:\n{target.serial().decode(errors='replace')}")
 
 
-def ticks_of(record: str) -> int:
-    """`=3 ok 0x1234 t=57` -> 57"""
+def row_of(record: str) -> Row:
+    """`=3 ok 0x22 0x24 0x25 0x25`: median and worst of the allocations, then of the frees."""
     words = record.split()
     if words[1] != "ok":
-        raise SystemExit(f"bench: an operation failed: {record}")
-    return int(words[-1].removeprefix("t="))
+        return Row()
+    median, worst, free_median, free_worst = (int(word, 16) for word in words[2:6])
+    return Row(Ticks(median, worst), Ticks(free_median, free_worst))
 
 
-def frame_script() -> list[str]:
-    """Allocate and free one frame at a time, then a zeroed one: after the first round the frame is always the same."""
-    lines = []
-    for contents in ("unspecified", "zeroed"):
-        for _ in range(ROUNDS):
-            lines.append(f"frames.allocate 0 high {contents}")
-            lines.append(f"frames.free ${len(lines)} 0")
-    return lines
-
-
-def measure_frames(session: GdbSession, elf: Path, megabytes: int, folder: Path) -> dict[str, Ticks]:
-    """Ticks of the frame allocator's functions on a machine of this size."""
-    script = "\n".join(frame_script()) + "\n"
+def measure(session: GdbSession, elf: Path, megabytes: int, folder: Path) -> list[Row]:
+    """All operations, in one boot of a machine of this size."""
+    script = "".join(f"bench.measure {operation.name} {ROUNDS}\n" for operation in OPERATIONS)
     machine = Machine(megabytes)
     rom = folder / "bench.rom"
     rom.write_bytes(build_rom(elf, machine=machine, command_line="harness", modules=[Module("script", script.encode())]))
     with session.boot(elf, rom, machine, folder, tick_budget=TICK_BUDGET) as target:
         run_to_the_end(target)
-        records = [line for line in target.serial().decode().splitlines() if line.startswith("=")]
-    ticks = [ticks_of(record) for record in records]
-    plain, zeroed = ticks[: 2 * ROUNDS], ticks[2 * ROUNDS :]
-    return {"allocate": Ticks.of(plain[0::2]), "allocate, zeroed": Ticks.of(zeroed[0::2]), "free": Ticks.of(plain[1::2])}
+        return [row_of(line) for line in target.serial().decode().splitlines() if line.startswith("=")]
 
 
-def frame_table(session: GdbSession, folder: Path) -> Table:
-    """Machine sizes side by side: a cost that grows with memory would show at once."""
-    table = Table(title="Frame allocator, ticks per call: median / worst", title_justify="left")
-    for column in ("operation", "debugging"):
-        table.add_column(column)
-    for size in MEMORY_SIZES:
-        table.add_column(f"{size} MiB", justify="right")
-    for profile, debugging in PROFILES.items():
-        elf = ROOT / "build" / profile / "kernel.elf"
-        results = [measure_frames(session, elf, size, folder) for size in MEMORY_SIZES]
-        for operation in results[0]:
-            table.add_row(operation, debugging, *(str(result[operation]) for result in results))
+def cells(ticks: Ticks | None, target: int | None) -> list[Text]:
+    """Median, worst, microseconds; a median over its target stands out."""
+    if ticks is None:
+        return [Text("missing", style="bold red"), Text(), Text()]
+    style = "bold red" if target is not None and ticks.median > target else ""
+    return [Text(f"{ticks.median:,}", style=style), Text(f"{ticks.worst:,}"), Text(ticks.microseconds)]
+
+
+def tick_table(megabytes: int, by_debugging: dict[str, Sequence[Row]]) -> Table:
+    table = Table(title=f"Ticks per call, {ROUNDS} calls, on a machine of {megabytes} MiB; microseconds at {TICKS_PER_MICROSECOND} million "
+                        "instructions a second", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("operation", no_wrap=True)
+    table.add_column("target", justify="right")
+    for debugging in by_debugging:
+        for column in (f"debugging {debugging}: median", "worst", "us"):
+            table.add_column(column, justify="right")
+    for i, operation in enumerate(OPERATIONS):
+        for part, target in (("allocate", operation.target), ("free", operation.free_target)):
+            figures = [cell for debugging, rows in by_debugging.items()
+                       for cell in cells(getattr(rows[i], part), target if debugging == "off" else None)]
+            table.add_row(operation.what if part == "allocate" else "  its free", str(target or ""), *figures)
     return table
+
+
+def tick_tables(session: GdbSession, folder: Path) -> list[Table]:
+    elves = {debugging: ROOT / "build" / profile / "kernel.elf" for debugging, profile in PROFILES.items()}
+    return [tick_table(size, {debugging: measure(session, elf, size, folder) for debugging, elf in elves.items()}) for size in MEMORY_SIZES]
 
 
 def measure_boot(session: GdbSession, elf: Path, folder: Path) -> dict[str, float]:
@@ -135,8 +171,11 @@ def boot_table(session: GdbSession, folder: Path) -> Table:
 
 def main() -> int:
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=FILE_COLUMNS)
     with tempfile.TemporaryDirectory(prefix="faultline-bench-") as name, GdbSession() as session:
-        console.print(frame_table(session, Path(name)))
+        for table in tick_tables(session, Path(name)):
+            console.print(table)
         console.print(boot_table(session, Path(name)))
     return 0
 
