@@ -12,17 +12,18 @@
 
 #include <array>
 
+#include "config.h"
 #include "lib/address.h"
 #include "lib/memory.h"
 
 namespace mm {
 
 namespace slab {
-// What slab.cpp does for kmalloc beyond its contract. No Result where every tick counts: those are returned through memory.
+// What slab.cpp does for kmalloc beyond its contract.
 Result<Cache*> create_for_kmalloc(const Description& description);
-void* take_for_kmalloc(Cache* cache, size_t bytes, CallSite site);      // nullptr: there is no memory
-void* take_block(size_t bytes, size_t alignment, CallSite site);        // the same
-Error put_for_kmalloc(void* block, CallSite site);
+Result<void*> allocate_for_kmalloc(Cache* cache, size_t bytes, CallSite site);
+Result<void*> allocate_block(size_t bytes, size_t alignment, CallSite site);
+Result<void> free_for_kmalloc(void* block, CallSite site);
 struct BlockSize {
     size_t bytes; ///< As asked for; without CONFIG_MEMORY_DEBUGGING the same as room.
     size_t room;  ///< That it could have.
@@ -73,6 +74,12 @@ constexpr std::array<uint8_t, kMaxClass / 8 + 1> kClassOf = [] {
 constinit std::array<slab::Cache*, kClasses.size()> caches{};
 constinit std::array<slab::Cache*, kAlignedClasses.size()> aligned_caches{};
 
+/// A block of a class. Without debugging nobody needs to know how much of it was asked for.
+Result<void*> allocate_small(slab::Cache* cache, [[maybe_unused]] size_t bytes, CallSite site) {
+    if constexpr (CONFIG_MEMORY_DEBUGGING) return slab::allocate_for_kmalloc(cache, bytes, site);
+    return slab::allocate(cache, site);
+}
+
 } // namespace
 
 /// Makes the caches. Called by slab::initialize(); those made last are shown first.
@@ -84,22 +91,17 @@ Result<void> slab::start_kmalloc_caches() {
 }
 
 Result<void*> kmalloc(size_t bytes, CallSite site) {
-    if (bytes == 0) return Error::InvalidArgument;
-    void* const block = bytes <= kMaxClass ? slab::take_for_kmalloc(caches[kClassOf[(bytes + 7) / 8]], bytes, site)
-                                           : slab::take_block(bytes, kHeapAlignment, site);
-    if (!block) return Error::OutOfMemory;
-    return block;
+    if (bytes - 1 < kMaxClass) return allocate_small(caches[kClassOf[(bytes + 7) / 8]], bytes, site); // 0 - 1 is large
+    return bytes == 0 ? Error::InvalidArgument : slab::allocate_block(bytes, kHeapAlignment, site);
 }
 
 Result<void*> kmalloc_aligned(size_t bytes, size_t alignment, CallSite site) {
     if (bytes == 0 || alignment == 0 || alignment > kPageSize || (alignment & (alignment - 1)) != 0) return Error::InvalidArgument;
     if (alignment <= kHeapAlignment) return kmalloc(bytes, site);
-    size_t i = 0;
-    while (i < kAlignedClasses.size() && (kAlignedClasses[i].size < bytes || kAlignedClasses[i].size < alignment)) ++i;
-    void* const block = i < kAlignedClasses.size() ? slab::take_for_kmalloc(aligned_caches[i], bytes, site)
-                                                   : slab::take_block(bytes, alignment, site);
-    if (!block) return Error::OutOfMemory;
-    return block;
+    for (size_t i = 0; i < kAlignedClasses.size(); ++i) {
+        if (kAlignedClasses[i].size >= bytes && kAlignedClasses[i].size >= alignment) return allocate_small(aligned_caches[i], bytes, site);
+    }
+    return slab::allocate_block(bytes, alignment, site);
 }
 
 Result<void*> krealloc(void* block, size_t bytes, CallSite site) {
@@ -120,9 +122,6 @@ Result<void*> krealloc(void* block, size_t bytes, CallSite site) {
     return block;
 }
 
-Result<void> kfree(void* block, CallSite site) {
-    if (block == nullptr) return {};
-    return slab::put_for_kmalloc(block, site);
-}
+Result<void> kfree(void* block, CallSite site) { return slab::free_for_kmalloc(block, site); }
 
 } // namespace mm

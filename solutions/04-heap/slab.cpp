@@ -410,11 +410,14 @@ inline void* take(Cache& cache, size_t bytes, CallSite site) {
     return take_from(*static_cast<Slab*>(cache.available.next), bytes, site);
 }
 
+Result<void*> result_of(void* object) { return object ? Result<void*>(object) : Error::OutOfMemory; }
+
 /// The last object in use came back. A cache keeps one empty slab, at the end of its list; large blocks go at once.
 [[gnu::noinline]] void became_empty(Slab& slab) {
     Link& list = slab.cache->available;
     Slab& last = *static_cast<Slab*>(list.previous);
     if (slab.cache == &blocks || (&last != &slab && last.in_use == 0)) return release(slab);
+    if (&last == &slab) return;
     unlink(slab);
     insert_before(list, slab);
 }
@@ -545,11 +548,7 @@ Result<void> destroy(Cache* cache) {
     return put(*slab_of(cache), cache, {});
 }
 
-Result<void*> allocate(Cache* cache, CallSite site) {
-    void* const object = take(*cache, cache->size, site);
-    if (!object) return Error::OutOfMemory;
-    return object;
-}
+Result<void*> allocate(Cache* cache, CallSite site) { return result_of(take(*cache, cache->size, site)); }
 
 Result<void> free(Cache* cache, void* object, CallSite site) {
     if (object == nullptr) return {};
@@ -597,15 +596,15 @@ void for_each_cache(void (*visit)(void* context, const Statistics& cache), void*
 
 Result<Cache*> create_for_kmalloc(const Description& description) { return make(description, Kind::Kmalloc); }
 
-void* take_for_kmalloc(Cache* cache, size_t bytes, CallSite site) { return take(*cache, bytes, site); }
+Result<void*> allocate_for_kmalloc(Cache* cache, size_t bytes, CallSite site) { return result_of(take(*cache, bytes, site)); }
 
-void* take_block(size_t bytes, size_t alignment, CallSite site) {
-    if (bytes > kMaxBlock) return nullptr;
-    const auto slab = grow_by_one(blocks, bytes, alignment);
-    return slab.is_error() ? nullptr : take_from(*slab.value(), bytes, site);
+Result<void*> allocate_block(size_t bytes, size_t alignment, CallSite site) {
+    if (bytes > kMaxBlock) return Error::OutOfMemory;
+    return take_from(*TRY(grow_by_one(blocks, bytes, alignment)), bytes, site);
 }
 
-Error put_for_kmalloc(void* block, CallSite site) {
+Result<void> free_for_kmalloc(void* block, CallSite site) {
+    if (block == nullptr) return {};
     Slab* const slab = slab_of(block);
     if (!slab || !slab->is_kmallocs) return refuse(block, slab, false, site);
     return put(*slab, block, site);
