@@ -30,6 +30,9 @@ namespace {
 void* pointer(Call& call, size_t i) { return reinterpret_cast<void*>(call.number(i)); }
 uint32_t number(const void* address) { return reinterpret_cast<uint32_t>(address); }
 
+/// What stands for an allocation that failed is 0, and nothing is done with it: the test says what is wrong.
+bool is_nothing(uint32_t address) { return address < kPageSize; }
+
 /// Books a block and replies with its address; the host looks at alignment and overlap itself.
 void reply_block(Call& call, Result<void*> block, uint32_t size, uint32_t cache, uint32_t site) {
     if (block.is_error()) return call.reply(block.error());
@@ -126,6 +129,7 @@ void free(Call& call) {
 /// heap.constructed SLOT ADDRESS -> constructor calls on it, bytes of it that are as constructed, of how many
 void constructed(Call& call) {
     const uint32_t slot = cache_argument(call, 0), address = call.number(1);
+    if (is_nothing(address)) return call.reply(Error::NotMapped);
     const Construction* known = find_construction(slot, address);
     const uint32_t right = compare(address, caches[slot].size, caches[slot].mark ^ address);
     call.reply({known ? known->times : 0, right, caches[slot].size});
@@ -134,6 +138,7 @@ void constructed(Call& call) {
 /// heap.reconstruct SLOT ADDRESS: the owner brings the object back into its constructed state
 void reconstruct(Call& call) {
     const uint32_t slot = cache_argument(call, 0), address = call.number(1);
+    if (is_nothing(address)) return call.reply(Error::NotMapped);
     fill(address, caches[slot].size, caches[slot].mark ^ address);
 }
 
@@ -253,10 +258,16 @@ bool is_held(uint32_t address) {
 void held(Call& call) { call.reply({is_held(call.number(0)) ? 1u : 0u}); }
 
 /// heap.fill ADDRESS LENGTH MARK
-void fill_block(Call& call) { fill(call.number(0), call.number(1), call.number(2)); }
+void fill_block(Call& call) {
+    if (is_nothing(call.number(0))) return call.reply(Error::NotMapped);
+    fill(call.number(0), call.number(1), call.number(2));
+}
 
 /// heap.compare ADDRESS LENGTH MARK -> bytes up to the first that is wrong
-void compare_block(Call& call) { call.reply({compare(call.number(0), call.number(1), call.number(2))}); }
+void compare_block(Call& call) {
+    if (is_nothing(call.number(0))) return call.reply(Error::NotMapped);
+    call.reply({compare(call.number(0), call.number(1), call.number(2))});
+}
 
 /// heap.flip ADDRESS MASK -> the byte before. Changes bits of a byte, whatever it holds.
 void flip(Call& call) {
