@@ -158,8 +158,8 @@ def test_device_memory_is_mapped_seen_and_unmapped(console):
         ("vmalloc 0", "vmalloc: InvalidArgument\nusage: vmalloc BYTES\n"),
         ("vmalloc 0x80000000", "vmalloc: OutOfMemory\n"),
         ("vfree 0xc0000000", "vfree: NotAllocated\n"),
-        ("ioremap 0x100000 4096", "ioremap: InvalidArgument\nusage: ioremap PHYSICAL BYTES [uncached|write-through]\n"),
-        ("ioremap 0xb8000 1 sideways", "ioremap: InvalidArgument\nusage: ioremap PHYSICAL BYTES [uncached|write-through]\n"),
+        ("ioremap 0x100000 4096", "ioremap: InvalidArgument\nusage: ioremap PHYS BYTES [CACHING]\n"),
+        ("ioremap 0xb8000 1 sideways", "ioremap: InvalidArgument\nusage: ioremap PHYS BYTES [CACHING]\n"),
         ("ioremap 0xffffffff 2", "ioremap: OutOfRange\n"),
     ],
 )

@@ -53,7 +53,7 @@ constexpr Command kCommands[] = {
     {"vmalloc purge", "", "take freed areas apart now", purge},
     {"vmalloc", "BYTES", "an area of single frames", allocate},
     {"vfree", "ADDRESS", "give it back; unmapped later", free},
-    {"ioremap", "PHYSICAL BYTES [uncached|write-through]", "map device memory", map_device},
+    {"ioremap", "PHYS BYTES [CACHING]", "map device memory: uncached or write-through", map_device},
     {"iounmap", "ADDRESS", "end such a mapping", unmap_device},
 };
 

@@ -6,7 +6,7 @@ namespace mm::shared_range {
 
 /// Registers with the page fault handler.
 ///
-/// page_table::map() may add a page table to the shared range of kernel_directory() when other directories exist already. They
+/// page_table::map(), vmalloc and mmio may add a page table to the shared range of kernel_directory() when other directories exist. They
 /// learn of it here, at their first access: the fault copies the missing PDE and the access is repeated. Only additions need
 /// this, because a page table of the shared range is never taken away again.
 void initialize();

@@ -79,6 +79,8 @@ void VirtualRanges::insert(Range* range, Range* next) {
     refresh_upwards(next->left_ ? range : next); // of the two neighbours the lower one: the way up leads past the other
 }
 
+/// Lets `range` sink until it is a leaf, and cuts it off. Both neighbours of a leaf lie above it, so one way up finds all that
+/// has changed.
 void VirtualRanges::remove(Range* range) {
     while (range->left_ || range->right_) {
         Range* const left = range->left_;
@@ -89,7 +91,6 @@ void VirtualRanges::remove(Range* range) {
     range->next_->previous_ = range->previous_;
     (range->previous_ ? range->previous_->next_ : first_) = range->next_;
     refresh_upwards(range->parent_);
-    refresh_upwards(range->next_);
 }
 
 Result<VirtualRange*> VirtualRanges::take(size_t pages) {
