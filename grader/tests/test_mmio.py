@@ -137,3 +137,15 @@ def test_unmapping_is_exact_and_leaves_nothing_in_the_tlb(boot, pages, flushes):
     run.to_end()
     assert {run.error(operation) for operation in (*wrong, twice)} == {"NotMapped"}
     assert run.value(again) == run.value(rom) - 16, "the addresses are free again"
+
+
+def test_a_new_page_table_holds_nothing_else(boot):
+    script = Script()
+    area = script.add("vmalloc.allocate 80000")
+    script.add(f"vmalloc.fill ${area} 77824 1")  # numbers, every other of which looks like a present page
+    script.add(f"vmalloc.free ${area}")
+    script.add("vmalloc.purge")
+    script.add(f"mmio.map {SCREEN} 4000 uncached")
+    run = boot(script, profile="no-memory-debugging")  # freed frames keep what they hold
+    run.to_end()
+    assert mapped(run.tables()) == {FIRST: SCREEN}
