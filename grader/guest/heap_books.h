@@ -44,7 +44,7 @@ struct Block {
     uint32_t size;
     uint32_t cache;  ///< Slot, or kKmalloc.
     uint32_t site;   ///< Index of the call site that handed it out.
-    uint32_t mark;   ///< Of the pattern in it, where a verb over many blocks has written one.
+    uint32_t mark;   ///< Of the pattern in it, where a verb over many blocks has written one; in `seen` Object::owner.
 };
 
 extern CacheSlot caches[kMaxCaches];

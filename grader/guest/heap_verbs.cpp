@@ -192,10 +192,19 @@ void settle(Call& call) {
 
 void frames_in_use(Call& call) { call.reply({mm::frames::in_use()}); }
 
+/// Which of the script's caches this is: 0 none, else the slot plus 1, or kStranger.
+uint32_t owner_number(const mm::slab::Cache* owner) {
+    if (!owner) return 0;
+    for (uint32_t slot = 0; slot < kMaxCaches; ++slot) {
+        if (caches[slot].cache == owner) return slot + 1;
+    }
+    return kStranger;
+}
+
 void show_object(void*, const mm::slab::Object& object) {
     const Outside outside;
     if (seen_count == kMaxBlocks) return;
-    seen[seen_count++] = {number(object.address), object.size, cache_number(object.cache), site_number(object.allocated), 0};
+    seen[seen_count++] = {number(object.address), object.size, cache_number(object.cache), site_number(object.allocated), owner_number(object.owner)};
 }
 
 /// heap.objects -> how many for_each_object() shows; they stand in `seen`

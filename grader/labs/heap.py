@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from emulator.machine import LOW_MEMORY_END, MIB, Machine, MemoryEntry
@@ -387,8 +387,8 @@ class HeapScenario(Scenario):
             mistakes = want.mistakes(seen)
             self.expect(not mistakes, f"{what} is found: {self.expected_title(want)}",
                         f"{watched.op} found {self.finding_title(seen)}: wrong are {', '.join(mistakes)}", operation=watched.op.number)
-        self.expect(not rest, f"{watched.op} finds {len(expected) or 'nothing'}{f': {what}' if expected else ''}, and nothing else",
-                    f"also {self.found_title(rest)}", "What is not damaged is no finding; what was reported is not reported again.",
+        self.expect(not rest, f"{watched.op} finds {what}, and nothing else" if expected else f"{watched.op} finds nothing",
+                    f"{'also ' if expected else ''}{self.found_title(rest)}", "What is not damaged is no finding; what was reported is not reported again.",
                     operation=watched.op.number)
 
     def expect_quiet(self, *ops: Op) -> None:
@@ -446,6 +446,8 @@ class HeapScenario(Scenario):
     def expect_objects(self, look: Look, before: Look) -> None:
         """for_each_object() showed what the guest holds, besides what the kernel had before the test began."""
         kernels = {block.address for block in before.shown}
-        wrong = differences(look.held, [block for block in look.shown if block.address not in kernels])
-        expect(not wrong, "for_each_object() shows every object in use once, with size, cache and call site", "; ".join(wrong[:4]),
+        plain = {cache.slot for cache in self.caches if not cache.mark}  # an object of these names its owner
+        held = [replace(block, owner=block.cache + 1 if block.cache in plain else 0) for block in look.held]
+        wrong = differences(held, [block for block in look.shown if block.address not in kernels])
+        expect(not wrong, "for_each_object() shows every object in use once, with size, cache, call site and owner", "; ".join(wrong[:4]),
                "kmalloc's blocks count as well, the large ones too.", operation=look.checkpoint.op.number)

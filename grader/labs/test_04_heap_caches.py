@@ -203,11 +203,12 @@ def test_statistics(heap: HeapScenario) -> None:
 
 
 def test_objects(heap: HeapScenario) -> None:
-    """for_each_object() shows every object in use once, with its size, its cache's name and the call site that allocated it."""
+    """for_each_object() shows every object in use once, with its size, its cache's name, the call site that allocated it, and the cache that takes it
+    back."""
     rng = heap.random
     heap.objects()
     before = heap.look("start")
-    cache, other = heap.cache(rng.randrange(10, 300)), heap.cache(rng.randrange(300, 3000))
+    cache, other = heap.cache(rng.randrange(10, 300)), heap.cache(rng.randrange(300, 3000), constructor=True)
     sites = [heap.site() for _ in range(6)]
     objects = [(which, heap.allocate(which, rng.choice(sites))) for which in (cache, other) for _ in range(25)]
     blocks = [heap.kmalloc(size, rng.choice(sites)) for size in [rng.randrange(1, 3000) for _ in range(25)] + [rng.randrange(5000, 90_000), 2 * PAGE_SIZE]]

@@ -44,6 +44,7 @@ class Block:
     size: int
     cache: int  # the cache's slot, KMALLOC, or STRANGER
     site: int  # 0: not known; else the number of the call site, from 1
+    owner: int = 0  # 0: none; else the cache's slot, from 1: Object::owner
 
     @property
     def end(self) -> int:
@@ -56,8 +57,10 @@ class Block:
 
 
 def read_blocks(data: bytes, *, site_offset: int = 0) -> list[Block]:
-    """The guest's records. It keeps indexes of call sites for its own blocks, and numbers from 1 for those that it was shown."""
-    return [Block(address, size, cache, site + site_offset) for address, size, cache, site, _mark in BLOCK.iter_unpack(data)]
+    """The guest's records. It keeps indexes of call sites for its own blocks, and numbers from 1 for those that it was shown. The last
+    word is the mark of its own blocks, and the owner of the others."""
+    return [Block(address, size, cache, site + site_offset, 0 if site_offset else last)
+            for address, size, cache, site, last in BLOCK.iter_unpack(data)]
 
 
 def overlaps(blocks: Iterable[Block]) -> list[tuple[Block, Block]]:
@@ -84,7 +87,7 @@ def differences(held: Sequence[Block], shown: Sequence[Block]) -> list[str]:
             found.append(f"the object at {block.address:#x} is shown twice")
         else:
             found += [f"the object at {block.address:#x} is shown with {word} {getattr(block, name)}, not {getattr(want, name)}"
-                      for name, word in (("size", "size"), ("cache", "cache number"), ("site", "call site number"))
+                      for name, word in (("size", "size"), ("cache", "cache number"), ("site", "call site number"), ("owner", "owner number"))
                       if getattr(block, name) != getattr(want, name)]
         seen[block.address] = block
     missing = [block for block in held if block.address not in seen]

@@ -38,6 +38,7 @@ def test_pages_of_a_block() -> None:
 def test_records_of_the_guest() -> None:
     data = BLOCK.pack(0x1000, 24, 0, 2, 99) + BLOCK.pack(0x2000, 5000, KMALLOC, 0, 0)
     assert read_blocks(data, site_offset=1) == [A, C]
+    assert read_blocks(BLOCK.pack(0x1000, 24, 0, 3, 1)) == [Block(0x1000, 24, 0, 3, 1)]
 
 
 def test_the_list_of_objects_is_compared_field_by_field() -> None:
@@ -45,6 +46,7 @@ def test_the_list_of_objects_is_compared_field_by_field() -> None:
     assert differences([A, B], [A]) == ["the object at 0x1018 (size 8) is in use and not shown"]
     assert differences([A], [A, A]) == ["the object at 0x1000 is shown twice"]
     assert differences([A], [A, B]) == ["an object at 0x1018 (size 8) is shown that is not in use"]
+    assert differences([A], [Block(0x1000, 24, 0, 3, 1)]) == ["the object at 0x1000 is shown with owner number 1, not 0"]
     assert differences([A], [Block(0x1000, 32, 0, 1)]) == ["the object at 0x1000 is shown with size 32, not 24",
                                                           "the object at 0x1000 is shown with call site number 1, not 3"]
 

@@ -614,8 +614,10 @@ size_t check() {
 
 void for_each_object(void (*visit)(void* context, const Object& object), void* context) {
     for_all_arenas([&](Arena* arena) {
+        Cache* const cache = arena->cache;
+        Cache* const owner = cache == &of_kmalloc || cache->construct ? nullptr : cache;
         for (Block* block = first_marked(arena, Map::Used); block; block = next_marked(arena, Map::Used, block))
-            visit(context, {object_of(block), requested_size(block), arena->cache->name, allocated_at(block)});
+            visit(context, {object_of(block), requested_size(block), cache->name, allocated_at(block), owner});
     });
 }
 

@@ -590,8 +590,11 @@ size_t check() {
 
 void for_each_object(void (*visit)(void* context, const Object& object), void* context) {
     for_each_slab([&](Slab& slab) {
-        for (size_t i = 0; slab.cache != &of_caches && i < slab.cache->objects; ++i)
-            if (is_used(slab, i)) visit(context, {object_at(slab, i), size_at(slab, i), slab.cache->name, allocated_at(slab, i)});
+        Cache& cache = *slab.cache;
+        const bool is_kmallocs = &cache >= block_caches && &cache <= &block_caches[kBlockClasses];
+        Cache* const owner = is_kmallocs || cache.construct ? nullptr : &cache;
+        for (size_t i = 0; &cache != &of_caches && i < cache.objects; ++i)
+            if (is_used(slab, i)) visit(context, {object_at(slab, i), size_at(slab, i), cache.name, allocated_at(slab, i), owner});
     });
 }
 

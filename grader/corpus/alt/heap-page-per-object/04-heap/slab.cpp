@@ -395,7 +395,8 @@ size_t check() {
 void for_each_object(void (*visit)(void* context, const Object& object), void* context) {
     for (Cache* cache = caches; cache; cache = cache->next)
         for (Header* header = cache->used.first; header; header = header->next)
-            visit(context, {header->object, header->size, cache->name, allocated_site(*header)});
+            visit(context, {header->object, header->size, cache->name, allocated_site(*header),
+                            cache == &kmalloc_cache || cache->construct ? nullptr : cache});
 }
 
 void for_each_cache(void (*visit)(void* context, const Statistics& cache), void* context) {

@@ -520,7 +520,10 @@ size_t check() {
 
 void for_each_object(void (*visit)(void* context, const Object& object), void* context) {
     for_each_place([&](const Place& place) {
-        if (place.in_use) visit(context, {place.object, size_of(place), place.cache().name, allocated_at(place)});
+        Cache& cache = place.cache();
+        const bool is_kmallocs = &cache >= classes && &cache <= &classes[kClasses];
+        Cache* const owner = is_kmallocs || cache.construct ? nullptr : &cache;
+        if (place.in_use) visit(context, {place.object, size_of(place), cache.name, allocated_at(place), owner});
     });
 }
 
