@@ -23,7 +23,8 @@ def boot(tmp_path_factory) -> Iterator[Boots]:
 
 def mapped(tables: TableSet) -> dict[int, int]:
     """Every page of the range of mmio, with the physical page that it shows."""
-    return {page: run.physical + page - run.virtual for run in tables.pages(BEGIN, END) for page in range(run.virtual, run.end, PAGE)}
+    runs = tables.pages(BEGIN, END)
+    return {page: run.physical + page - run.virtual for run in runs for page in range(run.virtual, run.end, PAGE)}
 
 
 @pytest.mark.parametrize("caching, bits", [("uncached", WRITE_THROUGH | CACHE_DISABLE), ("write-through", WRITE_THROUGH)])
@@ -55,8 +56,8 @@ def test_what_is_read_there_is_the_device(boot):
 
 
 @pytest.mark.parametrize("physical, size, pages", [
-    (SCREEN + 0xFFF, 1, 1), (SCREEN + 0xFFF, 2, 2), (SCREEN + 1, 4095, 1), (SCREEN + 1, 4096, 2), (0xA0000, 0x60000, 0x60), (0x0100_0000, 1, 1),
-    (0xFFFF_FFFF, 1, 1), (0xF000_0000, 0x0FF0_0000, 0xFF00)])
+    (SCREEN + 0xFFF, 1, 1), (SCREEN + 0xFFF, 2, 2), (SCREEN + 1, 4095, 1), (SCREEN + 1, 4096, 2), (0xA0000, 0x60000, 0x60),
+    (0x0100_0000, 1, 1), (0xFFFF_FFFF, 1, 1), (0xF000_0000, 0x0FF0_0000, 0xFF00)])
 def test_as_many_pages_are_mapped_as_the_bytes_touch(boot, physical, size, pages):
     script = Script()
     operation = script.add(f"mmio.map {physical} {size} uncached")
@@ -118,7 +119,8 @@ def test_unmapping_is_exact_and_leaves_nothing_in_the_tlb(boot, pages, flushes):
     for page in range(pages):
         script.add(f"paging.read ${rom}+{page * PAGE}")
     wrong = [script.add(f"mmio.unmap {address}") for address in (
-        "0", f"${rom}-16", f"${rom}+1", f"${rom}+4096", f"${rom}+{pages * PAGE}", f"${screen}-5", "0xC0001000", "0xE0000000", "0xFFFFFFFF")]
+        "0", f"${rom}-16", f"${rom}+1", f"${rom}+4096", f"${rom}+{pages * PAGE}", f"${screen}-5", "0xC0001000", "0xE0000000",
+        "0xFFFFFFFF")]
     script.checkpoint("mapped")
     script.add(f"mmio.unmap ${rom}")
     script.checkpoint("unmapped")

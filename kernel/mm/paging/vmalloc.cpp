@@ -16,8 +16,9 @@
 //     in use     its range is taken, each page is mapped to a frame of its own
 //     freed      the same, so the TLB may go on knowing its pages; it waits in a list for purge()
 //
-// A freed area is as good as new: without CONFIG_MEMORY_DEBUGGING, allocate() hands out one of the same size as it is, and nothing
-// need be mapped, flushed or looked for. With it, nobody gets a freed area, so that its old owner's next access is found out.
+// A freed area is as good as new: without CONFIG_MEMORY_DEBUGGING, allocate() hands out one of the same size as it is, and
+// nothing need be mapped, flushed or looked for. With it, nobody gets a freed area, so that its old owner's next access is
+// found out.
 //
 // allocate() takes all that can fail first (range, frames, page tables) and writes page table entries last, so a failure never
 // leaves a page that was mapped for a moment. The memory of a freed area is not poisoned: the frame allocator does that, when
@@ -31,7 +32,8 @@ constexpr Rights kRights{Access::ReadWrite, Privilege::Supervisor, Scope::Global
 constexpr size_t kIsFreed = 0; ///< Index into VirtualRange::note.
 
 constinit VirtualRanges areas(kVmallocBegin, kVmallocEnd);
-constinit VirtualRange* freed[kLazyPages] = {}; ///< The areas that wait for purge(), a list for each size; the last for all larger ones.
+/// The areas that wait for purge(), a list for each size; the last for all larger ones.
+constinit VirtualRange* freed[kLazyPages] = {};
 constinit Statistics counters = {};
 
 #if CONFIG_MEMORY_DEBUGGING
@@ -68,8 +70,7 @@ void count_in_use(size_t pages) {
     counters.pages += pages;
 }
 
-/// A freed area of this size that is in use again, or nullptr. Whoever frees an area that is not smaller than kLazyPages purges, so
-/// that all in one list are of one size.
+/// A freed area of this size that is in use again, or nullptr. Larger ones than the last list is for are not kept.
 VirtualRange* reuse(size_t pages, CallSite site) {
     if (CONFIG_MEMORY_DEBUGGING || pages >= kLazyPages) return nullptr;
     VirtualRange* const range = freed_list(pages);

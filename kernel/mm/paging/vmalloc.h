@@ -1,6 +1,7 @@
 /// @file
 /// Memory that is contiguous in virtual addresses only, made of single frames: for what is large, and when no run of frames is
-/// left. Lies in [kVmallocBegin, kVmallocEnd) (layout.h); each area ends in a guard page, so that running over it is a page fault.
+/// left. Lies in [kVmallocBegin, kVmallocEnd) (layout.h); each area ends in a guard page, so that running over it is
+/// a page fault.
 ///
 /// The kernel writes these page tables itself, not through lab 02's piece: vmalloc flushes lazily. A freed area keeps its pages
 /// mapped and its frames taken until purge(): the TLB is then flushed once for many areas, not once for each page. (Linux does
@@ -61,8 +62,8 @@ void initialize();
 ///         Nothing has changed then.
 Result<void*> allocate(size_t bytes, CallSite site = CallSite::here());
 
-/// Gives an area back. Any access to it is an error from now on, although it faults only after purge(), which comes by itself when
-/// kLazyPages pages wait, and when memory or addresses are short.
+/// Gives an area back. Any access to it is an error from now on, although it faults only after purge(), which comes by itself
+/// when kLazyPages pages wait, and when memory or addresses are short.
 /// @return Error::NotAllocated when `address` is not the first byte of an area in use; null is fine and does nothing
 Result<void> free(void* address);
 

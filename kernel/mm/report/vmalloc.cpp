@@ -46,8 +46,8 @@ const char* explain_area(const vmalloc::Found& found) {
     const char* const of = site[0] ? " of " : "";
     switch (found.place) {
     case vmalloc::Place::Guard:
-        format_into(fault_words, "guard page behind the {}vmalloc area of {} pages{}{}", area.is_freed ? "freed " : "", area.pages,
-                    of, site);
+        format_into(fault_words, "guard page behind the {}vmalloc area of {} pages{}{}", area.is_freed ? "freed " : "",
+                    area.pages, of, site);
         return fault_words;
     case vmalloc::Place::Gone:
         format_into(fault_words, "use after free of the vmalloc area of {} pages{}{}", area.pages, of, site);
