@@ -74,10 +74,11 @@ def _gdb_string(text: str) -> str:
 
 def _open_gdb(elf: Path, rom: Path, machine: Machine, start: list[str]) -> int:
     bridge = [str(paths.GRADER / "gdb" / "bridge"), "--rom", str(rom), "--memory", str(machine.megabytes)]
-    commands = ["set confirm off", "set pagination off", f"directory {paths.ROOT}", f"target remote | {shlex.join(bridge)}", *start]
+    registers = "set struct-convention reg"  # where a Result comes back: kernel.mk's -freg-struct-return
+    commands = ["set confirm off", "set pagination off", registers, f"directory {paths.ROOT}", f"target remote | {shlex.join(bridge)}", *start]
     helper = paths.GRADER / "gdb" / "debug.py"
     if helper.is_file():
-        commands.insert(2, f"source {helper}")
+        commands.insert(3, f"source {helper}")
     arguments = ["gdb", "-nx", "-q", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off", str(elf)]
     for command in commands:
         arguments += ["-ex", command]

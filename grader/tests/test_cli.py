@@ -101,6 +101,12 @@ def test_a_missing_file_and_a_refused_one_are_2(tmp_path: Path) -> None:
     assert faultline("debug", "01", "--submission", tmp_path).returncode == 2
 
 
+def test_finish_in_gdb_shows_the_result_that_comes_back_in_registers() -> None:
+    gdb = "-ex 'break mm::frame_allocator::allocate' -ex continue -ex finish -ex kill -ex quit"
+    shown = faultline("debug", "01", "--submission", paths.ROOT / "solutions", GDBFLAGS=gdb).stdout
+    assert "Value returned is" in shown and "error_ = Error::None" in shown, shown
+
+
 def test_grading_all_judges_what_was_handed_in(tmp_path: Path) -> None:
     hand_in(tmp_path)
     done = faultline("grade", "all", "--submission", tmp_path, "-k", "orders", "--jobs", "1", "--json", tmp_path / "r.json")

@@ -630,6 +630,18 @@ def test_dma_requests_and_frees_that_make_no_sense_are_refused(boot: Boot, kerne
         assert [guest[line].error for line in freed] == ["", "NotAllocated"]
 
 
+def test_a_dma_buffer_cannot_be_freed_after_its_frame_went_to_somebody_else(boot: Boot, kernel: Path) -> None:
+    script = Script()
+    buffer = script("physical.dma", 512)
+    script("physical.dma_free", buffer, buffer, 512)
+    frame = script("physical.allocate", "dma", "unspecified")
+    refused = script("physical.dma_free", buffer, buffer, 512)
+    released = script("physical.release", frame)
+    with boot(script, kernel=kernel) as guest:
+        assert finished(guest)[frame].value * 4096 == guest[buffer].value
+        assert guest[refused].error == "NotAllocated" and not guest[released].error
+
+
 # At random
 
 

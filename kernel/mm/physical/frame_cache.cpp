@@ -132,8 +132,7 @@ void refill(Zone zone, size_t floor) {
 }
 
 void push_slowly(FrameNumber frame) {
-    const Zone zone = zone_of(frame);
-    auto& hot = stacks_of(zone).hot;
+    auto& hot = stacks_of(frame).hot;
     if (hot.count() >= kBatch) { // not closed, then, but full
         FrameNumber coldest[kBatch];
         hot.pop_coldest(coldest);
@@ -141,8 +140,7 @@ void push_slowly(FrameNumber frame) {
         hot.push(frame);
         return;
     }
-    give_back(frame, Order(0));
-    if (frame_allocator::free_frames(zone) >= watermarks::of(zone).min) hot.open();
+    give_back(frame, Order(0)); // refill() opens the stack again when the zone has frames to spare
 }
 
 Result<FrameNumber> take_reserved(Zone zone, Contents contents) {

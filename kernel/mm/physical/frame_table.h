@@ -20,7 +20,7 @@ enum class FrameUse : uint8_t {
 
 /// One entry of the frame table. 16 bytes, so that an index is a shift.
 struct FrameInfo {
-    uint32_t references;    ///< Owners of an Allocated frame; 0 in the frames of a run behind its first.
+    uint32_t references;    ///< Owners of an Allocated frame, 0 in the frames of a run behind its first. A Cached frame has 1 already.
     FrameUse use;
     uint8_t allocator_tag;  ///< The frame allocator's own byte, in every state. 0 at first.
     uint8_t order;          ///< Of the run that begins with this Allocated frame.
