@@ -88,6 +88,34 @@ void give_back(Call& call) {
     call.reply({given});
 }
 
+/// physical.give_back_even ZONE -> frames given back: those of the chain in this zone that have an even number, so that no two frames
+/// in a row are free
+void give_back_even(Call& call) {
+    const Zone zone = call.zone(0);
+    uint32_t given = 0, kept = 0;
+    uint32_t next = chained;
+    for (uint32_t left = chain_length; left > 0; --left) {
+        const FrameNumber frame(next);
+        next = mm::frame_memory(frame).as<uint32_t>()[0];
+        if (mm::zone_of(frame) == zone && frame.value() % 2 == 0) {
+            if (frames::release(frame).is_error()) harness::bad_script("a frame that was taken cannot be given back", "");
+            ++given;
+        } else {
+            mm::frame_memory(frame).as<uint32_t>()[0] = kept;
+            kept = frame.value();
+        }
+    }
+    chained = kept;
+    chain_length -= given;
+    call.reply({given});
+}
+
+/// physical.free_runs ZONE ORDER -> how many, as the frame allocator says
+void free_runs(Call& call) {
+    const auto runs = mm::frame_allocator::free_runs(call.zone(0), Order(call.number(1)));
+    call.reply(runs.error(), {static_cast<uint32_t>(runs.value())});
+}
+
 // Counts
 
 /// Frames of memory that are taken for good.
@@ -205,6 +233,8 @@ HARNESS_VERB("physical.page", page);
 HARNESS_VERB("physical.free_page", free_page);
 HARNESS_VERB("physical.exhaust", exhaust);
 HARNESS_VERB("physical.give_back", give_back);
+HARNESS_VERB("physical.give_back_even", give_back_even);
+HARNESS_VERB("physical.free_runs", free_runs);
 HARNESS_VERB("physical.counts", counts);
 HARNESS_VERB("physical.marks", marks);
 HARNESS_VERB("physical.info", info);

@@ -561,6 +561,26 @@ def test_runs_leave_every_zone_its_last_frames(boot: Boot) -> None:
             assert counts.free(zone) >= guest[line].value
 
 
+def test_a_run_that_falls_to_a_lower_zone_leaves_that_its_last_frames(boot: Boot) -> None:
+    script = Script()
+    mark = script("physical.marks", "dma")
+    script("physical.exhaust", "normal", "mark")
+    fragmented = script("physical.give_back_even", "normal")
+    script("physical.drain")
+    before = script("physical.counts")
+    runs = [[script("physical.free_runs", zone, order) for order in range(MAX_ORDER + 1)] for zone in ("dma", "normal")]
+    requests = [script("physical.run", 1, "normal", "unspecified") for _ in range(10)]
+    after = script("physical.counts")
+    with boot(script, megabytes=20) as guest:
+        dma, normal = ([finished(guest)[line].value for line in lines] for lines in runs)
+        low = guest[mark].values[0]
+        assert guest[fragmented].value > 300 and sum(normal[1:]) < 8, "Normal has frames, but hardly a run"
+        assert sum(dma[1:]) > 0 and Counts.of(guest, before).free(Zone.DMA) == low, "DMA has runs, but is at its mark"
+        assert all(guest[line].value in Zone.NORMAL.frames for line in requests if not guest[line].error)
+        assert guest[requests[-1]].error == "OutOfMemory"
+        assert Counts.of(guest, after).free(Zone.DMA) == low
+
+
 def test_a_run_is_made_of_cached_frames_when_nothing_else_is_left(boot: Boot) -> None:
     script = Script()
     script("physical.exhaust", "dma", "mark")
