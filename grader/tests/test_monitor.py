@@ -20,8 +20,9 @@ SECONDS = 20
 class Console:
     """The terminal: `type` sends keys as they are, `run` sends a line and returns what it answers."""
 
-    def __init__(self, elf: Path = ELF) -> None:
-        command = ["qemu-system-i386", "-m", "16", "-display", "none", "-monitor", "none", "-serial", "stdio", "-kernel", str(elf)]
+    def __init__(self, elf: Path = ELF, options: str = "") -> None:
+        command = ["qemu-system-i386", "-m", "16", "-display", "none", "-monitor", "none", "-serial", "stdio", "-kernel", str(elf),
+                   "-append", options]
         self._qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._qemu.stdout, selectors.EVENT_READ)

@@ -55,9 +55,9 @@ bool is_readable(int64_t address) {
 void print_row(int64_t row, int64_t begin, int64_t end) {
     constexpr char kDigits[] = "0123456789abcdef";
     print("      {x8}:", static_cast<uint32_t>(row));
-    for (int64_t at = row; at < row + kRow; ++at) {
+    for (int64_t at = row; at < row + kRow && at < end; ++at) {
         char digits[] = "  ";
-        if (begin <= at && at < end) digits[0] = kDigits[*byte_at(at) >> 4], digits[1] = kDigits[*byte_at(at) & 15];
+        if (begin <= at) digits[0] = kDigits[*byte_at(at) >> 4], digits[1] = kDigits[*byte_at(at) & 15];
         print(" {}", digits);
     }
     print("\n");
@@ -112,7 +112,7 @@ void print_finding(const Finding& finding) {
 void report(const Finding& finding) {
     last[reported++ % kMaxKept] = finding;
     print_finding(finding);
-    if (reaction == Reaction::Panic) PANIC("the heap has a finding, and panic_on_finding is on the command line");
+    if (reaction == Reaction::Panic) PANIC("the heap has a finding, and the command line says panic_on_finding");
 }
 
 void set_reaction(Reaction what) { reaction = what; }
