@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from judge.build import prepare_kernel
+from judge import build as building
+from judge import paths
+from judge.build import compile_file, prepare_kernel
 from judge.corpus import Case, case_folders, differences, judge_case, load_case
 from judge.engine import Engine
 from judge.lab import LabError
 from judge.record import Record
+from judge.submission import SourceFile
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +31,22 @@ def test_case(folder: Path, engine: Engine, tmp_path: Path) -> None:
     found = judge_case(case, engine, tmp_path)
     if found:
         pytest.fail(f"{case.name}: {case.what}\n  " + "\n  ".join(found), pytrace=False)
+
+
+def test_a_file_that_a_case_does_not_change_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare_kernel()
+    case = load_case(paths.CORPUS / "bad" / "frames-no-poison")  # a patch of one of two files
+    compiled: list[str] = []
+
+    def note(file: SourceFile, *rest: object) -> object:
+        compiled.append(file.name)
+        return compile_file(file, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(building, "compile_file", note)
+    monkeypatch.setattr(building, "_references_own", {})
+    first, second = (building.build(case.lab, case.folder, 7, tmp_path / name) for name in ("first", "second"))
+    assert sorted(compiled) == ["frame_allocator.cpp", "frame_allocator.cpp", "memory_map.cpp"]
+    assert first.elf.read_bytes() == second.elf.read_bytes()
 
 
 def _records(case: Case, **statuses: str) -> list[Record]:
