@@ -132,7 +132,7 @@ void drop(Call& call) {
 
 // The chain
 
-/// The first bytes of a block in the chain; marks fill the rest.
+/// The first bytes of a block in the chain. Marks follow, and stand at its end: in between would take long in all of memory.
 struct Link {
     uint32_t next;
     uint32_t cache;
@@ -146,11 +146,18 @@ HARNESS_DATA uint32_t chain_key;
 uint32_t checksum(const Link& link) { return (link.next ^ link.cache * 31 ^ link.size * 0x01000193u ^ chain_key) * 0x9E37'79B1u; }
 uint32_t mark_of(uint32_t address) { return (address ^ chain_key) * 0xC2B2'AE35u | 1; }
 
+constexpr uint32_t kMarked = 48;  ///< Bytes behind the link, and at the end.
+
+/// Where the marks at the end of a block begin; a multiple of 4, as the marks behind the link.
+uint32_t tail_of(uint32_t size) { return sizeof(Link) + kMarked < size ? std::max<uint32_t>(sizeof(Link) + kMarked, (size - kMarked) & ~3u) : size; }
+
 void push(uint32_t address, uint32_t cache, uint32_t size) {
     Link link = {chain, cache, size, 0};
     link.check = checksum(link);
     *reinterpret_cast<Link*>(address) = link;
-    fill(address + sizeof(Link), size - sizeof(Link), mark_of(address));
+    const uint32_t tail = tail_of(size);
+    fill(address + sizeof(Link), std::min<uint32_t>(kMarked, size - sizeof(Link)), mark_of(address));
+    fill(address + tail, size - tail, ~mark_of(address));
     chain = address;
 }
 
@@ -159,8 +166,11 @@ bool pop(Block& block, Outcome& outcome) {
     const Link link = *reinterpret_cast<Link*>(chain);
     block = {chain, 0, 0, 0, 0};
     if (link.check != checksum(link)) return outcome.fail(Trouble::Overwritten, chain, 0), false;
-    const uint32_t rest = link.size - sizeof(Link), right = compare(chain + sizeof(Link), rest, mark_of(chain));
-    if (right < rest) return outcome.fail(Trouble::Overwritten, chain, sizeof(Link) + right), false;
+    const uint32_t head = std::min<uint32_t>(kMarked, link.size - sizeof(Link)), tail = tail_of(link.size);
+    const uint32_t right = compare(chain + sizeof(Link), head, mark_of(chain));
+    if (right < head) return outcome.fail(Trouble::Overwritten, chain, sizeof(Link) + right), false;
+    const uint32_t behind = compare(chain + tail, link.size - tail, ~mark_of(chain));
+    if (behind < link.size - tail) return outcome.fail(Trouble::Overwritten, chain, tail + behind), false;
     block.size = link.size;
     block.cache = link.cache;
     chain = link.next;

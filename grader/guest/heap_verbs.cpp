@@ -255,15 +255,30 @@ void finding(Call& call) {
 
 // Bytes
 
-/// Whether somebody owns the byte: that of a freed block may have gone back to the frame allocator.
+/// An address, and whether it lies in an area of vmalloc's that is in use: one that was freed stays mapped for a while.
+struct AreaSearch {
+    uint32_t address;
+    bool is_found;
+};
+
+void look_into_area(void* context, const mm::vmalloc::Area& area) {
+    AreaSearch& search = *static_cast<AreaSearch*>(context);
+    if (!area.is_freed && search.address - number(area.address) < area.pages * kPageSize) search.is_found = true;
+}
+
+/// Whether somebody owns the byte: that of a freed block may have gone back to the frame allocator, or to vmalloc.
 bool is_held(uint32_t address) {
     void* const at = reinterpret_cast<void*>(address);
     uint32_t word = 0;
     if (!i386::try_read(VirtAddr(address & ~3u), word)) return false;
-    return !mm::is_identity_address(at) || mm::frame_table::info(mm::identity_frame(at)).use == mm::FrameUse::Allocated;
+    if (mm::is_identity_address(at)) return mm::frame_table::info(mm::identity_frame(at)).use == mm::FrameUse::Allocated;
+    if (!mm::vmalloc::contains(at)) return false;
+    AreaSearch search{address, false};
+    mm::vmalloc::for_each(look_into_area, &search);
+    return search.is_found;
 }
 
-/// heap.held ADDRESS -> 1 when its frame is in use, 0 when not
+/// heap.held ADDRESS -> 1 when its memory is in somebody's hands, 0 when not
 void held(Call& call) { call.reply({is_held(call.number(0)) ? 1u : 0u}); }
 
 /// heap.fill ADDRESS LENGTH MARK

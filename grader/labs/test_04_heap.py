@@ -188,7 +188,6 @@ def test_realloc(heap: HeapScenario) -> None:
             block, size, mark = grown, longer, heap.mark()
             heap.fill(block, size, mark)
         lasts.append(block)
-    heap.objects()
     look = heap.look("at the end")
     checked = heap.watch(lambda: heap.check())
     frees = [heap.kfree(block) for block in lasts]
