@@ -4,6 +4,7 @@ itself when frames run out."""
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -325,6 +326,33 @@ def test_without_memory_for_the_list_nothing_is_said_or_freed(boot):
     run = finished(boot, script)
     assert run.error(failed) == "OutOfMemory"
     assert run.value(found) == 400
+
+
+def test_a_finding_about_an_object_does_not_keep_it(boot):
+    script = Script()
+    block = script.add("heapk.kmalloc 30")
+    script.add(f"heapk.write ${block}+30 65")
+    check = script.add("heapk.check")
+    found = script.add("leak.find report")
+    run = finished(boot, script)
+    assert (run.value(check), run.value(found)) == (1, 1)
+    assert [line.address for line in unreachable(run.text())] == [run.value(block)]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_variables_of_the_labs_pieces_lie_apart_from_the_kernels(profile):
+    listed = subprocess.run(["i686-linux-gnu-nm", "-C", built(profile)], capture_output=True, text=True, check=True).stdout
+    symbols = {name: int(address, 16) for address, _, name in (line.split(maxsplit=2) for line in listed.splitlines())}
+    ranges = [range(symbols[f"kernel_{part}_begin"], symbols[f"kernel_{part}_end"]) for part in ("data", "bss")]
+
+    def is_kernels(name: str) -> bool:
+        return any(symbols[name] in part for part in ranges)
+
+    assert is_kernels("mm::findings::(anonymous namespace)::reported")
+    assert not is_kernels("mm::findings::(anonymous namespace)::last")
+    pieces = ["mm::slab::(anonymous namespace)::blocks", "mm::(anonymous namespace)::aligned_caches",
+              "mm::frame_allocator::(anonymous namespace)::table"]
+    assert [name for name in pieces if is_kernels(name)] == []
 
 
 # --- findings in words --------------------------------------------------------------------------------------------------------
