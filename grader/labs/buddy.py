@@ -92,10 +92,10 @@ class BuddyScenario(FrameLabScenario):
         """Allocates and frees runs at random, of orders below `orders`, with a pattern in each."""
         return Bulk(self.op("buddy.churn", self.random.getrandbits(31) + 1, count, orders, note=note))
 
-    def leave_one_run(self, order: int) -> Op:
-        """Takes all memory but one run of this order, which is the value."""
-        kept = self.allocate(order, note="the run that will be free")
-        self.take_everything(note="all the rest")
+    def leave_one_run(self, order: int, zone: str = "dma") -> Op:
+        """Takes all memory up to this zone but one run of this order, which is the value."""
+        kept = self.allocate(order, zone, note="the run that will be free")
+        self.take_everything(zone, note="all the rest")
         self.free(kept, order)
         return kept
 

@@ -102,6 +102,16 @@ void remove(FreeRuns& runs, FrameInfo& entry, uint32_t order) {
     if (--runs.counts[order] == 0) runs.nonempty &= ~(1u << order);
 }
 
+/// Takes the first run of a list that is not empty. As remove(), without asking what is known: nothing comes before it.
+uint32_t pop(FreeRuns& runs, uint32_t order) {
+    const uint32_t first = runs.heads[order];
+    const uint32_t next = table[first].link[0];
+    runs.heads[order] = next;
+    if (--runs.counts[order] == 0) runs.nonempty &= ~(1u << order);
+    else table[next].link[1] = kEnd;
+    return first;
+}
+
 /// Merges a run that is in no list with its free buddies as far as that goes, and puts what comes of it into a list.
 void put_back(FreeRuns& runs, uint32_t first, uint32_t order) {
     runs.frames += 1u << order;
@@ -116,9 +126,9 @@ void put_back(FreeRuns& runs, uint32_t first, uint32_t order) {
     push(runs, first, order);
 }
 
-/// Cuts a free run that is in no list down to `order`: of what is left its upper half goes into a list, again and again. Their
-/// lists were empty, or allocate() would have taken a run from them.
-void split(FreeRuns& runs, uint32_t first, uint32_t found, uint32_t order) {
+/// Cuts a run that is in no list down to `order`: of what is left its upper half goes into a list, again and again. Their
+/// lists were empty, or allocate() would have taken a run from them. Not inline: most allocations split nothing.
+[[gnu::noinline]] void split(FreeRuns& runs, uint32_t first, uint32_t found, uint32_t order) {
     runs.nonempty |= (1u << found) - (1u << order);  // bits `order` to `found` - 1
     while (found > order) {
         --found;
@@ -135,6 +145,10 @@ void put_back_range(uint32_t begin, uint32_t end) {
         put_back(free_runs_of(zone_of(FrameNumber(begin))), begin, order);
         begin += 1u << order;
     }
+}
+
+void fill_run(FrameNumber first, Order order, uint32_t word) {
+    for (uint32_t i = 0; i < order.frames(); ++i) fill_frame(first + i, word);
 }
 
 /// Where the stretch of frames that begins at `frame` ends, if they all are reserved, or all not: {reserved or not, the end}.
@@ -176,14 +190,11 @@ Result<FrameNumber> allocate(Order order, Zone zone, Contents contents) {
         candidates = runs->nonempty >> order.value();
     }
     const uint32_t found = order.value() + std::countr_zero(candidates);
-    const uint32_t first = runs->heads[found];
-    remove(*runs, table[first], found);
-    split(*runs, first, found, order.value());
+    const uint32_t first = pop(*runs, found);
+    if (found > order.value()) split(*runs, first, found, order.value());
     table[first].allocator_tag = used_tag(order.value());
     runs->frames -= order.frames();
-    if (contents == Contents::Zeroed) {
-        for (uint32_t i = 0; i < order.frames(); ++i) zero_frame(FrameNumber(first + i));
-    }
+    if (contents == Contents::Zeroed) fill_run(FrameNumber(first), order, 0);
     return FrameNumber(first);
 }
 
@@ -191,9 +202,7 @@ Result<void> free(FrameNumber first, Order order) {
     if (order > kMaxOrder) return Error::Unsupported;
     if (first.value() >= table_end) return Error::NotAllocated;
     if (table[first.value()].allocator_tag != used_tag(order.value())) return Error::NotAllocated;
-    if constexpr (CONFIG_MEMORY_DEBUGGING) {
-        for (uint32_t i = 0; i < order.frames(); ++i) fill_frame(first + i, kFreedFramePoison);
-    }
+    if constexpr (CONFIG_MEMORY_DEBUGGING) fill_run(first, order, kFreedFramePoison);
     put_back(free_runs_of(zone_of(first)), first.value(), order.value());
     return {};
 }
