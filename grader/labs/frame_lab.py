@@ -210,7 +210,9 @@ class FrameLabScenario(Scenario):
     reads_tables = False
 
     def prepare(self) -> None:
-        """A small machine with an odd end. Unless a test is about zones, all memory lies in DMA: zones are a late step."""
+        """A small machine with an odd end. Unless a test is about zones, all memory lies in DMA: zones are a late step. Nobody but the
+        test uses the allocator: the tests of the memory map come before allocate() is written."""
+        self.command_line = "harness without_heap"
         end = 8 * MIB - self.random.randrange(512) * PAGE_SIZE
         self.machine = Machine(8, (MemoryEntry(0, LOW_MEMORY_END), MemoryEntry(MIB, end - MIB)))
 

@@ -47,6 +47,7 @@ bool is_free_block(uint32_t block, uint32_t order) {
 // Gives a block back and merges it with its buddy as long as that is free, too.
 void release(uint32_t block, uint32_t order) {
     zone_at(block).frames += size_t{1} << order;
+    info(block).allocator_tag = kInside;
     for (; order < kMaxOrder; ++order) {
         const uint32_t buddy = block ^ (1u << order);
         if (!is_free_block(buddy, order)) break;
