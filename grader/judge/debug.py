@@ -11,8 +11,9 @@ from pathlib import Path
 from emulator.machine import Machine
 from emulator.rom import build_rom
 from judge import paths
+from judge.boot import Boots
 from judge.build import Build
-from judge.engine import Boots, Engine
+from judge.engine import Engine
 from judge.lab import Test
 from judge.record import Record
 from judge.scenario import Scenario

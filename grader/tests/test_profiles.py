@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from emulator.rom import Module
+from judge import boot, engine, link, paths
 from judge import build as building
-from judge import engine, link, paths
 from judge.build import Build, BuildError, prepare_kernel
 from judge.engine import Engine
 from judge.lab import PROFILES, Lab, Test, load_lab
@@ -140,8 +140,8 @@ def test_a_module_lies_in_memory_beside_the_script(judge: Callable[..., Record])
         seen.append((checkpoint.probe, run.layout.modules[1]))
 
     def boot_layout_of(scenario: Scenario) -> Callable[[], int]:
-        boots: engine.Boots = scenario.booter  # type: ignore[assignment]
-        return lambda: engine.boot_layout(boots.build.elf, **scenario.boot_arguments).modules[1][0]
+        boots: boot.Boots = scenario.booter  # type: ignore[assignment]
+        return lambda: boot.boot_layout(boots.build.elf, **scenario.boot_arguments).modules[1][0]
 
     assert judge(script).status == "pass"
     [(found, (begin, end))] = seen
@@ -205,6 +205,6 @@ def test_the_reference_kernel_is_linked_once(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_reference_that_fails_is_the_graders_fault(judge: Callable[..., Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = make_build(tmp_path / "broken", "for (;;) zone = Zone(zone);", lab_with("grading"))
-    monkeypatch.setattr(engine, "reference_kernel", lambda lab, profile: broken.image)
+    monkeypatch.setattr(boot, "reference_kernel", lambda lab, profile: broken.image)
     record = judge(compare)
     assert record.status == "error" and "the reference's own kernel" in record.seen and "did not finish" in record.seen
