@@ -57,6 +57,10 @@ run: kernel ## boot the kernel, console in this terminal [EMU=qemu] [MEM=64] [AP
 unit: setup ## the pieces' tests on this computer, in a second, with sanitizers [LAB=all] [SUBMISSION=labs] [COMPILER=clang++] [ARGS=...]
 	@/usr/bin/python3 grader/unit/unit.py $(LAB) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(if $(COMPILER),--compiler $(COMPILER)) $(ARGS)
 
+.PHONY: fuzz
+fuzz: setup ## a fuzzer looks for calls that break a piece [LAB=all] [SUBMISSION=labs] [SECONDS=20]
+	@/usr/bin/python3 grader/unit/fuzz.py $(LAB) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
 .PHONY: test
 test: setup docs ## all tests: kernel, grader, both labs, the corpus, the docs
 	@test -d grader/tests || { echo "make test: this is a student's tree, without the grader's own tests; \`make grade\` judges your labs" >&2; exit 1; }

@@ -108,9 +108,11 @@ def build(submission: Submission, variant: Variant) -> Path:
 
 def _name(submission: Submission) -> str:
     """A folder for this submission's objects, the same each time."""
-    shown = paths.shown(submission.files[0].path.parent)
-    known = {f"labs/{submission.lab.name}": "labs", f"solutions/{submission.lab.name}": "solutions"}
-    return known.get(shown) or hashlib.sha256(str(submission.folder.absolute()).encode()).hexdigest()[:12]
+    places = {paths.shown(file.path.parent) for file in submission.files}
+    for known in ("labs", "solutions"):
+        if places == {f"{known}/{submission.lab.name}"} and submission.folder.absolute() in (paths.ROOT, paths.ROOT / known):
+            return known
+    return hashlib.sha256(str(submission.folder.absolute()).encode()).hexdigest()[:12]
 
 
 def _source(file: SourceFile, out: Path) -> Path:

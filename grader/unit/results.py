@@ -85,6 +85,18 @@ def explain(result: Result) -> list[str]:
     return lines or [f"it ended in a way of its own ({result.outcome}):", *output.strip().splitlines()[-SHOWN_LINES:]]
 
 
+def explain_output(said: str) -> list[str]:
+    """What a fuzz target said at its end."""
+    said = _strip_root(said)
+    problem = re.search(r"@problem (.*?)\n@end", said, re.DOTALL)
+    if problem:
+        return problem[1].splitlines()[:SHOWN_LINES]
+    hang = re.search(r"ERROR: libFuzzer: timeout after \d+ seconds", said)
+    if hang:
+        return ["a call does not end:", *_frames(said[hang.end():])]
+    return _sanitizer_report(said) or said.strip().splitlines()[-SHOWN_LINES:]
+
+
 def _failure(place: str, message: str, output: str) -> list[str]:
     thrown = re.match(r'C\+\+ exception with description "(.*)" thrown in (.*?)\.?\Z', message.strip(), re.DOTALL)
     if not thrown:

@@ -1,11 +1,13 @@
 # What the host tests are linked with, for one COMPILER and one PROFILE (kernel/configs/PROFILE.config). grader/unit/unit.py runs
 # this, and then compiles only the piece: see `make unit`.
 #
+# FUZZ=1 makes the fuzz targets instead: clang++ only.
+#
 # Per lab: support.o, with everything but the piece; flags.txt, one argument a line, with which the piece is compiled.
 COMPILER ?= g++
 PROFILE ?= grading
 BUILD ?= build
-OUT := $(BUILD)/unit/$(COMPILER)/$(PROFILE)
+OUT := $(BUILD)/unit/$(COMPILER)/$(PROFILE)$(if $(filter 1,$(FUZZ)),-fuzz)
 
 Q := $(if $(filter 1,$(V)),,@)
 say = @$(if $(filter 1,$(V)),:,printf '  %-5s %s\n' "$(1)" "$(2)")
@@ -13,18 +15,18 @@ say = @$(if $(filter 1,$(V)),:,printf '  %-5s %s\n' "$(1)" "$(2)")
 # Pointers have 64 bits here, and all memory that is managed lies below 4 GiB: a number becomes a pointer without loss.
 FLAGS := -std=c++20 -O1 -g -fno-pie -fno-omit-frame-pointer -fno-strict-aliasing -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -Wall -Wextra -Wno-int-to-pointer-cast -Ikernel -I$(OUT)/generated
-ifeq ($(FUZZ),1)
-OUT := $(OUT)-fuzz
-FLAGS := $(subst $(OUT:-fuzz=)/,$(OUT)/,$(FLAGS)) -fsanitize=fuzzer-no-link
-endif
+# The fuzzer follows the piece's code only: what is around it would be slower, and draw its attention away.
+PIECE_FLAGS := $(FLAGS) $(if $(filter 1,$(FUZZ)),-fsanitize=fuzzer-no-link)
 
-HOST := arena kernel_lib machine paging
+HOST := arena kernel_lib machine paging sanitizers
 KERNEL := lib/error lib/format lib/text mm/physical/frame_memory mm/physical/frame_table mm/physical/single_frames
 
+FUZZ_FRAMES := $(if $(filter 1,$(FUZZ)),grader/unit/fuzz_frames)
+
 SOURCES_01-frames := grader/unit/test_memory_map grader/unit/test_frames grader/unit/test_single_frames \
-	grader/unit/host/map_model grader/unit/host/frames_driver
+	grader/unit/host/map_model grader/unit/host/frames_driver $(FUZZ_FRAMES)
 SOURCES_02-paging := grader/unit/test_paging grader/unit/host/frames grader/unit/host/paging_driver
-SOURCES_03-buddy := grader/unit/test_frames grader/unit/test_buddy grader/unit/host/frames_driver
+SOURCES_03-buddy := grader/unit/test_frames grader/unit/test_buddy grader/unit/host/frames_driver $(FUZZ_FRAMES)
 SOURCES_04-heap := grader/unit/test_slab grader/unit/test_kmalloc grader/unit/test_pool \
 	grader/unit/host/frames grader/unit/host/vmalloc grader/unit/host/heap_driver kernel/mm/heap/finding kernel/mm/heap/pool
 
@@ -49,7 +51,7 @@ $(OUT)/generated/config.h: kernel/configs/$(PROFILE).config kernel/Kconfig kerne
 	@/usr/bin/python3 kernel/tools/config.py $< $@ && touch $@
 
 $(OUT)/flags.txt: grader/unit/unit.mk
-	@mkdir -p $(@D); printf '%s\n' $(FLAGS) > $@
+	@mkdir -p $(@D); printf '%s\n' $(PIECE_FLAGS) > $@
 
 $(OUT)/%.o: %.cpp grader/unit/unit.mk $(OUT)/generated/config.h
 	$(call say,HOST,$<)

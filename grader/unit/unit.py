@@ -31,13 +31,15 @@ SHOWN_CAUSES = 6
 PATIENCE_SECONDS = 180  # for a test program, whose own limits are far below
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """argparse, with our exit status for wrong usage."""
+
     def error(self, message: str) -> None:  # type: ignore[override]
-        self.exit(USAGE, f"make unit: {message}\n")
+        self.exit(USAGE, f"{self.prog}: {message}\n")
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(prog="unit.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="unit.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("labs", nargs="*", default=["all"], metavar="LAB", help='such as 03-buddy, or "all"')
     parser.add_argument("--submission", type=Path, default=paths.ROOT, help="where NN-name/ or labs/NN-name/ lies; labs/ if not given")
     parser.add_argument("--compiler", choices=COMPILERS, default="g++")

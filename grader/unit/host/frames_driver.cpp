@@ -67,8 +67,14 @@ void FramesModel::give_back(FrameNumber first, Order order) {
 
 // --- The driver --------------------------------------------------------------------------------------------------------------
 
+/// Made once in a process: a fuzzer starts a driver for each input.
+static const FramesModel& model_at_boot() {
+    static const FramesModel model;
+    return model;
+}
+
 FramesDriver::FramesDriver(Source& source, Order served, std::string what)
-    : source_(source), served_(served), journal_(std::move(what)) {}
+    : source_(source), served_(served), journal_(std::move(what)), model_(model_at_boot()) {}
 
 void FramesDriver::step() {
     if (++steps_ % 256 == 0) filling_ = !filling_;

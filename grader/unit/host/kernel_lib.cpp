@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <string>
 
+#include "host/fuzzing.h"
 #include "host/panic.h"
 #include "lib/address.h"
 #include "lib/format.h"
@@ -19,16 +20,20 @@ int expected_panics = 0;
 
 /// The test's log: shown when the test fails.
 [[gnu::constructor]] void add_log() {
-    add_console([](const char* text, size_t length) { std::fwrite(text, 1, length, stderr); });
+    add_console([](const char* text, size_t length) {
+        if (!host::console_is_silent) std::fwrite(text, 1, length, stderr);
+    });
 }
 
-[[gnu::no_sanitize("address")]] void fill(uint32_t* destination, uint32_t word, size_t count) {
+__attribute__((no_sanitize("address"))) void fill(uint32_t* destination, uint32_t word, size_t count) {
     for (size_t i = 0; i < count; ++i) destination[i] = word;
 }
 
 } // namespace
 
 namespace host {
+
+bool console_is_silent = false;
 
 PanicExpected::PanicExpected() { ++expected_panics; }
 PanicExpected::~PanicExpected() { --expected_panics; }

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "host/frames.h"
 #include "host/paging.h"
+#include "mm/paging/layout.h"
 #include "mm/paging/pte.h"
 #include "mm/physical/frames.h"
 
@@ -27,6 +28,11 @@ constexpr uint32_t kUserSlot = VirtAddr(mm::kUserBegin).directory_index();
 constexpr uint32_t kSharedSlot = VirtAddr(mm::kSharedBegin).directory_index();
 constexpr uint32_t kPieceSlotIndex = VirtAddr(mm::kPieceSlot).directory_index();
 constexpr size_t kMostDirectories = 4;
+
+/// The slots of the shared range that the kernel map fills.
+constexpr bool is_window(uint32_t slot) {
+    return slot == VirtAddr(mm::kKmapBegin).directory_index() || slot == VirtAddr(mm::kStacksBegin).directory_index();
+}
 
 uint32_t* words_of(FrameNumber frame) { return pointer_to<uint32_t>(VirtAddr(frame.address().value())); }
 
@@ -54,6 +60,11 @@ PagingDriver::PagingDriver(Source& source, std::string what)
     spaces_.push_back({mm::kernel_directory(), {}});
     directories_.push_back(mm::kernel_directory());
     std::copy_n(words_of(mm::kernel_directory().frame), kEntries, kernel_words_.begin());
+    for (uint32_t slot = kSharedSlot; slot < kEntries; ++slot) {
+        if (slot == kPieceSlotIndex || !(kernel_words_[slot] & bits::kPresent) || is_window(slot)) continue;
+        shared_.try_emplace(slot); // left by a driver before this one; its pages are unmapped
+        --frames_at_start_;
+    }
 }
 
 // --- Calls -------------------------------------------------------------------------------------------------------------------
@@ -237,7 +248,7 @@ void PagingDriver::check_directory(size_t number, const char* when) {
     for (uint32_t slot = kSharedSlot; slot < kEntries; ++slot) {
         if (slot == kPieceSlotIndex) continue;
         const auto model = shared_.find(slot);
-        if (kernel_words_[slot] != 0)
+        if (is_window(slot))
             journal_.require(((words[slot] ^ kernel_words_[slot]) & ~kMarks) == 0, when, ": the kernel's own PDE ", slot, " is another now");
         else
             check_slot(0, slot, words[slot], model == shared_.end() ? nullptr : &model->second, when);

@@ -24,12 +24,6 @@
 #include <string>
 #include <vector>
 
-extern "C" const char* __asan_default_options() {
-    return "detect_leaks=0:allow_user_poisoning=1:print_legend=0:print_full_thread_history=0:strip_path_prefix=./:"
-           "allow_addr2line=1:exitcode=66:handle_abort=1:max_malloc_fill_size=0";
-}
-extern "C" const char* __ubsan_default_options() { return "print_stacktrace=1:halt_on_error=1:exitcode=66"; }
-
 namespace {
 
 using Clock = std::chrono::steady_clock;

@@ -20,7 +20,10 @@ public:
     bool at_end() const { return !endless_ && at_ >= bytes_.size(); }
 
     /// A number below `bound`, which is not 0. 0 at the end of the bytes.
-    uint64_t below(uint64_t bound) { return word() % bound; }
+    uint64_t below(uint64_t bound) {
+        if (endless_) return word() % bound;
+        return take(bound <= 0x100 ? 1 : bound <= 0x1'0000 ? 2 : 4) % bound; // no more bytes than needed: inputs stay short
+    }
     /// A number from `first` to `last`, both included.
     uint64_t between(uint64_t first, uint64_t last) { return first + below(last - first + 1); }
     /// True once in `n` times.
