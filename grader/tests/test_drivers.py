@@ -94,8 +94,9 @@ def test_the_screen_shows_the_last_lines_of_the_serial_console(machine):
     machine.press("h", "e", "l", "p", "ret")
     serial = machine.wait_for("Ctrl-U edit.\nfaultline> ")
     lines = serial[serial.rindex("faultline> help") :].splitlines()
-    expected = [line[begin : begin + COLUMNS].rstrip() for line in lines for begin in range(0, len(line), COLUMNS)]
-    assert 10 < len(expected) < LINES
+    expected = [line[begin : begin + COLUMNS].rstrip() for line in lines for begin in range(0, len(line) + 1, COLUMNS)]
+    expected = expected[-LINES:]
+    assert len(expected) > 10
     shown: list[str] = []
     for _ in range(50):  # the serial line is ahead of the screen by a moment
         shown = machine.screen()

@@ -74,6 +74,11 @@ def test_help_lists_every_command(console):
         assert re.search(rf"^  {command} ", text, re.MULTILINE), command
 
 
+def test_help_shows_the_commands_that_begin_with_a_word(console):
+    text = console.run("help frame")
+    assert re.findall(r"^  (frame\S*(?: [a-z-]+)?) ", text, re.MULTILINE) == ["frames", "frame alloc", "frame free", "frame zero-fill", "frame drain"]
+
+
 def test_an_unknown_command_points_to_help(console):
     assert console.run("bogus words") == '"bogus words" is no command; help lists them all\n'
     assert "is no command" in console.run("frame")

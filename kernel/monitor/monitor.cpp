@@ -47,7 +47,7 @@ Result<void> halt(const Words&) {
 }
 
 constexpr Command kGeneralCommands[] = {
-    {"help", "", "this list", help},
+    {"help", "[WORD]", "this list, or the commands that begin so", help},
     {"options", "", "how the kernel was built and booted", show_options},
     {"uptime", "", "time since the boot", show_uptime},
     {"crash", "[TEST]", "a mistake on purpose (alone: a list)", crash},
@@ -60,9 +60,12 @@ std::span<const Command> general_commands() { return kGeneralCommands; }
 /// All tables, in the order in which help shows them. The first command that fits the line is meant.
 constexpr std::span<const Command> (*kTables[])() = {frame_commands, memory_commands, vmalloc_commands, heap_commands, general_commands};
 
-Result<void> help(const Words&) {
+/// The whole list is longer than a screen: `help frame` shows a part of it.
+Result<void> help(const Words& words) {
     for (const auto table : kTables) {
-        for (const Command& command : table()) print("  {-15} {-24} {}\n", command.name, command.arguments, command.what);
+        for (const Command& command : table()) {
+            if (text_after(command.name, words.word(0))) print("  {-15} {-24} {}\n", command.name, command.arguments, command.what);
+        }
     }
     print("Numbers are decimal, or hexadecimal with 0x. Backspace and Ctrl-U edit.\n");
     return {};

@@ -53,11 +53,11 @@ void memory_map() {
 }
 
 void zones() {
-    print("zone      frames of memory        free   of these cached         min     low    high\n");
+    print("zone      frames of memory     free   cached     min     low    high\n"); // cached ones are free, too
     for (const Zone zone : kAllZones) {
         const size_t cached = frame_cache::count(zone);
         const Watermarks marks = watermarks::of(zone);
-        print("  {-7} {16} {11} {17} {11} {7} {7}\n", zone_name(zone), watermarks::frames_of_memory(zone),
+        print("  {-7} {16} {8} {8} {7} {7} {7}\n", zone_name(zone), watermarks::frames_of_memory(zone),
               frame_allocator::free_frames(zone) + cached, cached, marks.min, marks.low, marks.high);
     }
 }
