@@ -13,6 +13,7 @@ from oracle.heap import BLOCK, KMALLOC, PAGE_SIZE, STRANGER, Block, Expected, Fi
 from paging.tables import TableSet, read_tables
 
 ALL = 0xFFFFFFFF
+MORE_THAN_THERE_ARE = 20_000  # blocks that exhaust() asks for: more than fit into the machines that tests empty
 ERRORS = ("None", "OutOfMemory", "Unsupported", "InvalidArgument", "Misaligned", "OutOfRange", "NotAllocated", "NotMapped", "Busy")
 MAX_KEPT = 32  # findings::kMaxKept
 FRAME_INFO = 16  # sizeof(FrameInfo); the byte at 4 is FrameInfo::use
@@ -323,7 +324,7 @@ class HeapScenario(Scenario):
         """Frees what churn() left."""
         return Bulk(self.op("heap.drop", note=note))
 
-    def exhaust(self, what: Cache | int, limit: int = ALL, note: str = "") -> Bulk:
+    def exhaust(self, what: Cache | int, limit: int = MORE_THAN_THERE_ARE, note: str = "") -> Bulk:
         """Allocates from a cache, or with kmalloc() of so many bytes, until there is an error."""
         if isinstance(what, Cache):
             return Bulk(self.op("heap.exhaust", what.slot, what.size, self._some_site().index, limit, note=note))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from judge.scenario import Op, expect
-from oracle.heap import FREED_BYTE, KMALLOC, PAGE_SIZE, RED_ZONE, Expected, Kind
+from oracle.heap import FREED_BYTE, KMALLOC, PAGE_SIZE, RED_ZONE, Expected, Finding, Kind
 
 from labs.heap import Cache, HeapScenario, Site, Watched
 
@@ -249,4 +249,5 @@ def test_quiet(heap: HeapScenario) -> None:
     heap.boot()
     for watched in [*checks, end]:
         heap.expect_quiet(watched.op)
-        expect(watched.after.value == 0, "there is no finding without damage", f"{heap.found_title(heap.findings)}", operation=watched.op.number)
+        expect(watched.after.value == 0, "there is no finding without damage", f"{watched.after.value} findings, the last of them "
+               f"{heap.finding_title(Finding(*watched.last.values)) if watched.last.ok else 'not kept'}", operation=watched.op.number)
