@@ -32,8 +32,8 @@ def test_exhaustion(heap: HeapScenario) -> None:
         rounds.append((taken, refused, left, checked, thinned, again, heap.give_back(), start, heap.settle()))
     heap.boot()
     for taken, refused, left, checked, thinned, again, returned, start, settled in rounds:
-        expect(taken.done > 0 and taken.error == "OutOfMemory", "memory ends with Error::OutOfMemory", f"Error::{taken.error} after {taken.done} blocks",
-               operation=taken.op.number)
+        expect(taken.done > 0, "blocks can be had from memory that is free", f"Error::{taken.error} at the first request", operation=taken.op.number)
+        expect(taken.error == "OutOfMemory", "memory ends with Error::OutOfMemory", f"Error::{taken.error} after {taken.done} blocks", operation=taken.op.number)
         for op in refused:
             heap.expect_error(op, "OutOfMemory", "without frames larger blocks cannot be had either")
         expect(left.value <= FEW_FRAMES, "OutOfMemory means that there is no frame", f"{left.value} frames were still to be had", operation=taken.op.number)

@@ -74,6 +74,10 @@ def overlaps(blocks: Iterable[Block]) -> list[tuple[Block, Block]]:
     return found
 
 
+def _number(value: int) -> str:
+    return "of a stranger" if value == STRANGER else str(value)
+
+
 def differences(held: Sequence[Block], shown: Sequence[Block]) -> list[str]:
     """What for_each_object() got wrong about the blocks that are held: missing, shown twice, not in use, or wrong in a field."""
     found: list[str] = []
@@ -86,7 +90,7 @@ def differences(held: Sequence[Block], shown: Sequence[Block]) -> list[str]:
         elif block.address in seen:
             found.append(f"the object at {block.address:#x} is shown twice")
         else:
-            found += [f"the object at {block.address:#x} is shown with {word} {getattr(block, name)}, not {getattr(want, name)}"
+            found += [f"the object at {block.address:#x} is shown with {word} {_number(getattr(block, name))}, not {_number(getattr(want, name))}"
                       for name, word in (("size", "size"), ("cache", "cache number"), ("site", "call site number"), ("owner", "owner number"))
                       if getattr(block, name) != getattr(want, name)]
         seen[block.address] = block
