@@ -13,6 +13,7 @@ from oracle.buddy import ORDERS, RunModel, blocks, run, run_counts, runs
 from oracle.frames import ADDRESS_END, PAGE_SIZE, FrameSet
 
 from labs.buddy import WAYS, BuddyScenario, free_at
+from labs.frames_machines import LOW
 
 # Handing out
 
@@ -61,8 +62,8 @@ def test_aligned(buddy: BuddyScenario) -> None:
     ends = [4 * MIB + rng.randrange(1, 64) * 2 * PAGE_SIZE + PAGE_SIZE for _ in range(2)]  # odd frames
     middle = MemoryEntry(ends[0], 5 * MIB + rng.randrange(1, 100) * PAGE_SIZE - ends[0] + 3 * MIB)
     last = MemoryEntry(5 * MIB + ends[1], 13 * MIB - 5 * MIB - ends[1] + 3 * PAGE_SIZE)
-    buddy.machine = Machine(14, (MemoryEntry(0, 640 << 10), MemoryEntry(MIB, 2 * MIB + 5 * PAGE_SIZE), middle, last))
-    orders = [rng.choice((1, 1, 2, 3, 4, 5, 6, 7)) for _ in range(30)]
+    buddy.machine = Machine(14, (LOW, MemoryEntry(MIB, 2 * MIB + 5 * PAGE_SIZE), middle, last))
+    orders = [9, 8, *(rng.choice((1, 1, 2, 3, 4, 5, 6, 7)) for _ in range(28))]
     ops = [(order, buddy.allocate(order)) for order in orders]
     buddy.boot()
     for order, op in ops:
@@ -126,6 +127,7 @@ def test_split(buddy: BuddyScenario) -> None:
 
 def test_merge(buddy: BuddyScenario) -> None:
     """Memory that was handed out in small pieces and freed, in whatever order, is as it was: the same number of runs of every order."""
+    buddy.machine = Machine(16, (LOW, MemoryEntry(MIB, 15 * MIB)))  # with two runs of the largest order that would be buddies
     rounds = []
     for order, way in zip((0, buddy.random.randrange(1, 4), buddy.random.randrange(4, 10)), buddy.random.sample(WAYS, 3)):
         pieces, returned = buddy.exhaust(order), buddy.give_back(way=way)
@@ -187,11 +189,16 @@ def test_apart(buddy: BuddyScenario) -> None:
     three = [buddy.free(whole + (quarter + i)) for i in rng.sample(range(4), 4)[:3]]
     none += [buddy.allocate(2, note="three of four frames are free")]
     buddy.exhaust(0, note="all in use again")
+    half = rng.choice((0, 512))  # will be free completely; of the other, all but the last frame
+    others = rng.sample(range(512 - half, 1023 - half), 511)
+    halves = [buddy.free(whole + i) for i in (*others, *rng.sample(range(half, half + 512), 512))]
+    none += [buddy.allocate(10, note="1023 of 1024 frames are free")]
+    buddy.exhaust(0, note="all in use again")
     chosen = sorted(rng.sample(range(1024), rng.randrange(600, 800)))
     freed = [buddy.free(whole + i) for i in rng.sample(chosen, len(chosen))]
     taken = buddy.take_everything(note="of a run with many frames in use")
     buddy.boot()
-    for op in neighbours + three + freed:
+    for op in neighbours + three + halves + freed:
         expect(op.ok, "a frame in use can be freed", f"{op}: {op.says}", operation=op.number)
     for op in none:
         expect(op.error == "OutOfMemory", "Error::OutOfMemory, as no aligned run of this order is free", f"{op}: {op.says}",

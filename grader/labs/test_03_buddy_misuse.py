@@ -14,7 +14,6 @@ def test_exhaustion(buddy: BuddyScenario) -> None:
     """Without a run that is large enough allocate() returns OutOfMemory, as often as it is asked, and nothing is lost: smaller runs still come."""
     order = buddy.random.randrange(2, 6)
     buddy.take_everything(note="all")
-    emptied = buddy.free_counts()
     kept = buddy.give_back(3, way="descending", note="three small ones")
     middle = buddy.exhaust(order, note="what is left of this order")
     before = buddy.free_counts()
@@ -23,7 +22,6 @@ def test_exhaustion(buddy: BuddyScenario) -> None:
     rest = buddy.take_everything(note="the small ones")
     look = buddy.look("exhausted again")
     buddy.boot()
-    buddy.expect_counts(emptied, [0, 0, 0], "when everything is taken")
     expect(kept.done == 3, "three runs can be given back", f"{kept.done}", operation=kept.op.number)
     expect(middle.error == "OutOfMemory", f"allocate({order}) ends with Error::OutOfMemory", f"Error::{middle.error}", operation=middle.op.number)
     for op in refusals:
@@ -69,14 +67,12 @@ def test_double_free(buddy: BuddyScenario) -> None:
     buddy.free(ops[2], order)
     again += [buddy.free(op, order, note="again, when all is merged") for op in ops]
     again += [buddy.free(ops[2], 0, note="again, and with another order")]
-    merged = buddy.free_counts()
     taken = buddy.take_everything(note="after the refused frees")
     look = buddy.look("all taken")
     buddy.boot()
     for op in again:
         refused(op, "a run that is free cannot be freed again", "What begins at this frame: a run in use, a free run, or none? Know it, do not guess it from a list's head.")
     buddy.expect_counts(after, [op.value for op in before], "after a refused free(), as before it")
-    expect(merged[Zone.DMA].value == 1024, "1024 frames are free when all four runs are back", f"{merged[Zone.DMA].value}", operation=merged[Zone.DMA].number)
     came = sum(bulk.done << order for order, bulk in enumerate(taken))
     expect(came == 1024, "each of the 1024 free frames is handed out once", f"{came} frames came", "A refused free() must leave lists and counts as they are.",
            operation=taken[0].op.number)
@@ -136,7 +132,8 @@ def test_foreign_free(buddy: BuddyScenario) -> None:
     size = 12 * MIB + 2 * rng.randrange(1, 100) * PAGE_SIZE
     hole = MemoryEntry(6 * MIB + rng.randrange(100) * PAGE_SIZE, 64 * PAGE_SIZE, RESERVED)
     buddy.machine = Machine(13, (LOW, MemoryEntry(1 * MIB, size - MIB), hole))
-    mine = buddy.allocate(3)
+    whole = buddy.allocate(10)
+    buddy.free(whole, 10)
     inside = -(-(hole.base >> 12) // 16) * 16
     strangers = {
         "frame 0, which is reserved": (0, 0), "a run from frame 0 on": (0, rng.randrange(1, 11)),
@@ -145,7 +142,7 @@ def test_foreign_free(buddy: BuddyScenario) -> None:
         "a frame in a hole of the memory map": (inside, 0), "a run in a hole of the memory map": (inside, rng.randrange(1, 5)),
         "the first frame past the end of memory": (size >> 12, 0), "a run past the end of memory": (size >> 12, 1), "a run far behind it": (14 * MIB >> 12, rng.randrange(11)),
         "a frame far past the end of memory": (FRAME_END - 1 - rng.randrange(1000), 0), "the last number there is": (0xFFFF_FFFF, rng.randrange(11)),
-        "a run that was never handed out": (mine + 8, 3),
+        "a run that was never handed out": (whole + 8 * rng.randrange(1, 128), 3),
     }
     before = buddy.free_counts()
     ops = {name: buddy.free(first, order, note=name) for name, (first, order) in strangers.items()}
