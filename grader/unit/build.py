@@ -23,6 +23,7 @@ from judge.submission import SourceFile, Submission
 COMPILERS = ("g++", "clang++")
 PROFILES = ("grading", "no-memory-debugging")
 PROGRAM_BEGIN = 0x60000000  # see host/arena.h
+KEPT_PROGRAMS = 8
 HEADERS = {"gtest/gtest.h": "libgtest-dev"}
 
 
@@ -103,7 +104,22 @@ def build(submission: Submission, variant: Variant) -> Path:
     if done.returncode:
         raise BuildFailed(_link_errors(done.stderr, submission.lab))
     fresh.rename(program)
+    _forget_old(out)
     return program
+
+
+def _age(folder: Path) -> float:
+    try:
+        return -folder.stat().st_mtime
+    except FileNotFoundError:  # another run has just removed it
+        return 0
+
+
+def _forget_old(newest: Path) -> None:
+    """A program has some 15 MB: of submissions from elsewhere, the last few are kept for a debugger."""
+    others = [folder for folder in newest.parent.iterdir() if folder.is_dir() and folder.name not in ("labs", "solutions")]
+    for folder in sorted(others, key=_age)[KEPT_PROGRAMS:]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _name(submission: Submission) -> str:

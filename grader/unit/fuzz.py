@@ -69,7 +69,7 @@ def fuzz_lab(lab: Lab, folder: Path, seconds: int, seed: int) -> int:
         return REFUSED
     kept = paths.build_folder() / "fuzz"
     kept.mkdir(parents=True, exist_ok=True)
-    command = [str(program), str(write_seeds(kept / "seeds" / lab.name, seed)), f"-seed={seed}", f"-max_total_time={seconds}", f"-timeout={HANG_SECONDS}", f"-max_len={LONGEST_INPUT}",
+    command = [str(program), str(write_seeds(program.parent / "seeds", seed)), f"-seed={seed}", f"-max_total_time={seconds}", f"-timeout={HANG_SECONDS}", f"-max_len={LONGEST_INPUT}",
                "-len_control=0", "-print_final_stats=1", f"-artifact_prefix={kept}/{lab.name}-"]
     print(f"{lab.name}: fuzzing for {seconds} s", flush=True)
     try:

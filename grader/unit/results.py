@@ -68,6 +68,10 @@ def same_trouble(result: Result) -> tuple[str, ...]:
 
 def explain(result: Result) -> list[str]:
     """A failed test, in a few lines without indentation."""
+    return [line.removesuffix(" in TestBody") + f" in {result.name}" if line.endswith(" in TestBody") else line for line in _explain(result)]
+
+
+def _explain(result: Result) -> list[str]:
     if result.missing:
         return [result.missing]
     output = _strip_root(result.output)
@@ -145,7 +149,7 @@ def _no_mmu(address: int) -> str:
 def _frames(stack: str) -> list[str]:
     """The calls of the first stack that lie in this tree, innermost first, down to the test."""
     lines = []
-    for function, place in re.findall(r"^ +#\d+ 0x[0-9a-f]+ in (.+?) (\S+:\d+)(?::\d+)?$", _first_stack(stack), re.MULTILINE):
+    for function, place in re.findall(r"^ +#\d+ 0x[0-9a-f]+ in (.+?) (\S+?:\d+)(?::\d+)?$", _first_stack(stack), re.MULTILINE):
         if _NOT_OURS.search(place):
             continue
         lines.append(f"    at {place} in {_short(function)}")

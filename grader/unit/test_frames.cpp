@@ -50,7 +50,10 @@ TEST_F(Frames, AnEmptyZoneFallsBackToLowerOnesNeverToHigherOnes) {
     EXPECT_EQ(low.size(), host::free_at_boot(Zone::Dma).size());
     EXPECT_EQ(fa::free_frames(Zone::Normal), host::free_at_boot(Zone::Normal).size()) << "a DMA request touched the Normal zone";
     free_all(low);
+    size_t free = 0;
+    for (const Zone zone : mm::kAllZones) free += fa::free_frames(zone);
     const std::vector<FrameNumber> all = take_all(Zone::High);
+    EXPECT_EQ(all.size(), free) << "requests for the High zone that were served before OutOfMemory, and free frames of all zones";
     const auto zone_falls = std::ranges::is_sorted(all, std::ranges::greater{}, [](FrameNumber frame) { return mm::zone_of(frame); });
     EXPECT_TRUE(zone_falls) << "High first, then Normal, then DMA";
     free_all(all);

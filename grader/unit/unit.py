@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from judge import paths  # noqa: E402
 from judge.lab import Lab, LabError, find_lab  # noqa: E402
-from judge.submission import Refused, Submission, find_submission  # noqa: E402
+from judge.submission import Refused, find_submission  # noqa: E402
 from unit.build import COMPILERS, PROFILES, BuildFailed, SetupTrouble, Variant, build, prepare, tested_labs  # noqa: E402
 from unit.results import Result, explain, missing_functions, parse, same_trouble  # noqa: E402
 
@@ -88,7 +88,7 @@ def test_lab(lab: Lab, folder: Path, variants: Sequence[Variant], only: str) -> 
         if not results:
             print(f"{lab.name}: no test has {only!r} in its name")
             return USAGE
-        if not show(lab, submission, variant, results, time.monotonic() - start):
+        if not show(lab, program, variant, results, time.monotonic() - start):
             status = FAILED
             break  # the other variant would say the same again
     return status
@@ -106,7 +106,7 @@ def run(program: Path, only: str) -> list[Result]:
     return parse(done.stdout)
 
 
-def show(lab: Lab, submission: Submission, variant: Variant, results: Sequence[Result], seconds: float) -> bool:
+def show(lab: Lab, program: Path, variant: Variant, results: Sequence[Result], seconds: float) -> bool:
     """Prints the tests that did not pass, and a line for all. True when there were none."""
     failed = [result for result in results if result.outcome != "pass"]
     unwritten = [result for result in failed if result.missing]
@@ -130,9 +130,8 @@ def show(lab: Lab, submission: Submission, variant: Variant, results: Sequence[R
     print(f"{'' if not failed else chr(10)}{lab.name}: {passed} of {len(results)} host tests passed ({variant}; {seconds:.1f} s)")
     if failed and len(failed) > len(unwritten):
         name = next(result.name for result in failed if result not in unwritten)
-        program = paths.shown(variant.folder / lab.name)
         print(f"  one again:  make unit LAB={lab.name} ARGS=\"--only {name}\"")
-        print(f"  in a debugger:  gdb --args {program}/*/test --here --gtest_filter={name}")
+        print(f"  in a debugger:  gdb --args {paths.shown(program)} --here --gtest_filter={name}")
     return not failed
 
 
