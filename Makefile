@@ -68,6 +68,10 @@ test: setup docs ## all tests: kernel, grader, both labs, the corpus, the docs
 	@$(MAKE) --no-print-directory grading-kernel
 	@/usr/bin/python3 -m pytest -n $(JOBS) grader/tests $(ARGS)
 
+.PHONY: corpus
+corpus: grading-kernel ## every submission of grader/corpus through every test of its lab, about 15 minutes [ARGS="-k buddy"]
+	@FAULTLINE_CORPUS=all /usr/bin/python3 -m pytest -n $(JOBS) grader/tests/test_corpus.py $(ARGS)
+
 .PHONY: bench
 bench: needed ## figures: ticks of the allocators, milliseconds of a boot
 	@for profile in grading no-memory-debugging; do \

@@ -18,6 +18,7 @@ a test that measures may give it a part.
 
 from __future__ import annotations
 
+import random
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from typing import Any
 from judge import paths
 from judge.build import BuildError, build
 from judge.engine import Engine
-from judge.lab import Lab, LabError, find_lab
+from judge.lab import Lab, LabError, Test, find_lab
 from judge.record import Record, mark_blocked
 from judge.submission import Refused
 
@@ -110,8 +111,19 @@ def _wanted(lab: Lab, test: str, value: Any, file: Path) -> Wanted:
     return Wanted(value)
 
 
-def judge_case(case: Case, engine: Engine, scratch: Path) -> list[str]:
-    """Judges one case; returns the differences from its verdict, one a line, none if it is exact."""
+def tests_of(case: Case, share: float) -> list[Test]:
+    """The tests that the case is judged by. A correct design passes every test, so all are run. A faulty one is run through those that
+    its verdict names, and through a share of those that it must pass, drawn by the names of case and test: in each case
+    others, and the same ones every time."""
+    if case.folder.parent.name in ("good", "alt"):
+        return list(case.lab.tests)
+    return [test for test in case.lab.tests if test.id in case.verdict or random.Random(f"{case.name} {test.id}").random() < share]
+
+
+def judge_case(case: Case, engine: Engine, scratch: Path, share: float = 1.0) -> list[str]:
+    """Judges one case; returns the differences from its verdict, one a line, none if it is exact.
+
+    share  of the tests that a faulty case must pass: how many of them are run (tests_of())"""
     try:
         made = build(case.lab, case.folder, SEED, scratch)
     except (Refused, BuildError) as error:
@@ -121,7 +133,7 @@ def judge_case(case: Case, engine: Engine, scratch: Path) -> list[str]:
         return [f"expected {wanted}, seen {type(error).__name__}: {error}"]
     if case.refused:
         return [f"expected to be refused with {case.refused!r}, but it builds"]
-    records = mark_blocked(case.lab, [engine.run_test(made, test) for test in case.lab.tests])
+    records = mark_blocked(case.lab, [engine.run_test(made, test) for test in tests_of(case, share)])
     return differences(case, records)
 
 

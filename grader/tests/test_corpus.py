@@ -1,7 +1,11 @@
-"""Every submission of the corpus earns exactly the verdict that its verdict.toml says: test by test, no point more, none less."""
+"""Every submission of the corpus earns exactly the verdict that its verdict.toml says: test by test, no point more, none less.
+
+`make test` runs a faulty case through the tests that must find the fault and a quarter of those that it must pass; `make corpus`
+(FAULTLINE_CORPUS=all) through all of them, which takes twice as long."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +14,7 @@ import pytest
 from judge import build as building
 from judge import paths
 from judge.build import compile_file, prepare_kernel
-from judge.corpus import Case, case_folders, differences, judge_case, load_case
+from judge.corpus import Case, case_folders, differences, judge_case, load_case, tests_of
 from judge.engine import Engine
 from judge.lab import LabError
 from judge.record import Record
@@ -28,7 +32,7 @@ def engine() -> Iterator[Engine]:
 @pytest.mark.parametrize("folder", case_folders(), ids=lambda folder: f"{folder.parent.name}/{folder.name}")
 def test_case(folder: Path, engine: Engine, tmp_path: Path) -> None:
     case = load_case(folder)
-    found = judge_case(case, engine, tmp_path)
+    found = judge_case(case, engine, tmp_path, 1.0 if os.environ.get("FAULTLINE_CORPUS") == "all" else 0.25)
     if found:
         pytest.fail(f"{case.name}: {case.what}\n  " + "\n  ".join(found), pytrace=False)
 
@@ -102,3 +106,12 @@ def test_another_correct_design_may_lose_points_of_a_measure_and_no_others(tmp_p
 def test_a_broken_verdict_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(LabError, match=complaint):
         load_case(_write_case(tmp_path, text))
+
+
+def test_a_share_leaves_out_no_test_that_must_find_the_fault(tmp_path: Path) -> None:
+    case = load_case(_write_case(tmp_path, 'lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.unique" = "fail"\n'))
+    assert [test.id for test in tests_of(case, 0)] == ["frames.unique"]
+    assert tests_of(case, 1) == list(case.lab.tests)
+    assert tests_of(case, 0.5) == tests_of(case, 0.5)
+    good = load_case(paths.CORPUS / "good" / "frames-reference")
+    assert tests_of(good, 0) == list(good.lab.tests)

@@ -98,8 +98,9 @@ def build(submission: Submission, variant: Variant) -> Path:
     fresh = program.with_suffix(f".{os.getpid()}")
     sanitizers = [flag for flag in flags if flag.startswith("-fsanitize=")]
     libraries = ["-fsanitize=fuzzer"] if variant.fuzz else ["-lgtest"]
+    # The piece comes first: of a template that both instantiate, the instrumented code is taken.
     command = [variant.compiler, "-no-pie", f"-Wl,-Ttext-segment={PROGRAM_BEGIN:#x}", *sanitizers,
-               str(variant.folder / submission.lab.name / "support.o"), *map(str, objects), *libraries, "-o", str(fresh)]
+               *map(str, objects), str(variant.folder / submission.lab.name / "support.o"), *libraries, "-o", str(fresh)]
     done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True)
     if done.returncode:
         raise BuildFailed(_link_errors(done.stderr, submission.lab))

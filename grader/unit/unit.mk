@@ -13,8 +13,15 @@ Q := $(if $(filter 1,$(V)),,@)
 say = @$(if $(filter 1,$(V)),:,printf '  %-5s %s\n' "$(1)" "$(2)")
 
 # Pointers have 64 bits here, and all memory that is managed lies below 4 GiB: a number becomes a pointer without loss.
-FLAGS := -std=c++20 -O1 -g -fno-pie -fno-omit-frame-pointer -fno-strict-aliasing -fsanitize=address,undefined \
-	-fno-sanitize-recover=all -Wall -Wextra -Wno-int-to-pointer-cast -Ikernel -I$(OUT)/generated
+PLAIN := -std=c++20 -g -fno-pie -fno-omit-frame-pointer -fno-strict-aliasing -Wall -Wextra -Wno-int-to-pointer-cast -Ikernel \
+	-I$(OUT)/generated
+FLAGS := $(PLAIN) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+
+# What is watched is the piece and the kernel under it. The tests themselves need not be, and are compiled four times as fast;
+# the models run faster.
+TESTS := $(wildcard grader/unit/test_*.cpp) grader/unit/host/runner.cpp
+MODELS := $(wildcard grader/unit/host/*_driver.cpp) grader/unit/host/map_model.cpp grader/unit/host/frames.cpp
+flags_of = $(if $(filter $(TESTS),$(1)),$(PLAIN) -O0,$(if $(filter $(MODELS),$(1)),$(PLAIN) -O1,$(FLAGS)))
 # The fuzzer follows the piece's code only: what is around it would be slower, and draw its attention away.
 PIECE_FLAGS := $(FLAGS) $(if $(filter 1,$(FUZZ)),-fsanitize=fuzzer-no-link)
 
@@ -56,6 +63,6 @@ $(OUT)/flags.txt: grader/unit/unit.mk
 $(OUT)/%.o: %.cpp grader/unit/unit.mk $(OUT)/generated/config.h
 	$(call say,HOST,$<)
 	@mkdir -p $(@D)
-	$(Q)$(COMPILER) $(FLAGS) -Werror -Igrader/unit -MMD -MP -c $< -o $@
+	$(Q)$(COMPILER) $(call flags_of,$<) -Werror -Igrader/unit -MMD -MP -c $< -o $@
 
 -include $(foreach lab,$(LABS),$(patsubst %.o,%.d,$(call objects,$(lab))))
