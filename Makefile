@@ -62,7 +62,7 @@ fuzz: setup ## a fuzzer looks for calls that break a piece [LAB=all] [SUBMISSION
 	@/usr/bin/python3 grader/unit/fuzz.py $(LAB) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 .PHONY: test
-test: setup docs ## all tests: kernel, grader, both labs, the corpus, the docs
+test: setup docs ## all tests: kernel, grader, labs, the corpus, the docs
 	@test -d grader/tests || { echo "make test: this is a student's tree, without the grader's own tests; \`make grade\` judges your labs" >&2; exit 1; }
 	@$(MAKE) --no-print-directory -j$(JOBS) kernel-elf
 	@$(MAKE) --no-print-directory grading-kernel
