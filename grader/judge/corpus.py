@@ -111,7 +111,7 @@ def _wanted(lab: Lab, test: str, value: Any, file: Path) -> Wanted:
     return Wanted(value)
 
 
-def tests_of(case: Case, share: float) -> list[Test]:
+def chosen_tests(case: Case, share: float) -> list[Test]:
     """The tests that the case is judged by. A correct design passes every test, so all are run. A faulty one is run through those that
     its verdict names, and through a share of those that it must pass, drawn by the names of case and test: in each case
     others, and the same ones every time."""
@@ -123,7 +123,7 @@ def tests_of(case: Case, share: float) -> list[Test]:
 def judge_case(case: Case, engine: Engine, scratch: Path, share: float = 1.0) -> list[str]:
     """Judges one case; returns the differences from its verdict, one a line, none if it is exact.
 
-    share  of the tests that a faulty case must pass: how many of them are run (tests_of())"""
+    share  of the tests that a faulty case must pass: how many of them are run (chosen_tests())"""
     try:
         made = build(case.lab, case.folder, SEED, scratch)
     except (Refused, BuildError) as error:
@@ -133,7 +133,7 @@ def judge_case(case: Case, engine: Engine, scratch: Path, share: float = 1.0) ->
         return [f"expected {wanted}, seen {type(error).__name__}: {error}"]
     if case.refused:
         return [f"expected to be refused with {case.refused!r}, but it builds"]
-    records = mark_blocked(case.lab, [engine.run_test(made, test) for test in tests_of(case, share)])
+    records = mark_blocked(case.lab, [engine.run_test(made, test) for test in chosen_tests(case, share)])
     return differences(case, records)
 
 

@@ -14,7 +14,7 @@ import pytest
 from judge import build as building
 from judge import paths
 from judge.build import compile_file, prepare_kernel
-from judge.corpus import Case, case_folders, differences, judge_case, load_case, tests_of
+from judge.corpus import Case, case_folders, differences, judge_case, load_case, chosen_tests
 from judge.engine import Engine
 from judge.lab import LabError
 from judge.record import Record
@@ -110,8 +110,8 @@ def test_a_broken_verdict_is_refused(tmp_path: Path, text: str, complaint: str) 
 
 def test_a_share_leaves_out_no_test_that_must_find_the_fault(tmp_path: Path) -> None:
     case = load_case(_write_case(tmp_path, 'lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.unique" = "fail"\n'))
-    assert [test.id for test in tests_of(case, 0)] == ["frames.unique"]
-    assert tests_of(case, 1) == list(case.lab.tests)
-    assert tests_of(case, 0.5) == tests_of(case, 0.5)
+    assert [test.id for test in chosen_tests(case, 0)] == ["frames.unique"]
+    assert chosen_tests(case, 1) == list(case.lab.tests)
+    assert chosen_tests(case, 0.5) == chosen_tests(case, 0.5)
     good = load_case(paths.CORPUS / "good" / "frames-reference")
-    assert tests_of(good, 0) == list(good.lab.tests)
+    assert chosen_tests(good, 0) == list(good.lab.tests)
