@@ -8,10 +8,13 @@
 #include "boot_information.h"
 #include "boot_task.h"
 #include "config.h"
+#include "drivers/ata.h"
 #include "drivers/keyboard.h"
 #include "drivers/screen.h"
 #include "drivers/serial.h"
 #include "drivers/timer.h"
+#include "fs/partitions.h"
+#include "fs/volume.h"
 #include "lib/format.h"
 #include "lib/image.h"
 #include "lib/panic.h"
@@ -30,6 +33,8 @@
 #include "mm/report/reports.h"
 #include "monitor/crash_test.h"
 #include "monitor/monitor.h"
+#include "proc/process.h"
+#include "proc/system_calls.h"
 
 extern "C" const BootTask boot_tasks_begin[], boot_tasks_end[];
 
@@ -84,15 +89,48 @@ void run_boot_tasks() {
     }
 }
 
+/// The first disk's FAT volume. A machine without one is fine: there are no programs then.
+void mount_volume() {
+    static BlockDevice part;
+    if (ata_disk_count() == 0) return;
+    Result<void> mounted = fs::find_fat_partition(ata_disk(0), part);
+    if (!mounted.is_error()) mounted = fs::mount(part);
+    if (mounted.is_error()) print("{}: no FAT16 volume: {}\n", ata_disk(0).name, mounted.error());
+}
+
+void start_processes() {
+    initialize_ata();
+    mount_volume();
+    proc::initialize();
+    proc::system_calls::initialize();
+}
+
+/// Runs the first program until it ends; without a volume, or with `monitor` on the command line, there is none.
+void run_init() {
+    static const char* const arguments[] = {"init"};
+    if (!fs::is_mounted() || find_option(boot_information().command_line, "monitor")) return;
+    const Result<proc::ProcessId> init = proc::spawn("/bin/init", arguments);
+    if (init.is_error()) {
+        print("/bin/init: {}\n", init.error());
+        return;
+    }
+    while (!proc::wait(init.value()).is_error()) {}
+}
+
 /// The rest of the boot, on the stack with a guard page.
 void finish_boot() {
     // Tests of the frame allocator boot without the heap: they begin when that hands out nothing yet.
-    if (!find_option(boot_information().command_line, "without_heap")) start_heap();
+    const bool has_heap = !find_option(boot_information().command_line, "without_heap");
+    initialize_timer();
+    if (has_heap) {
+        start_heap();
+        start_processes();
+    }
     run_boot_tasks();
     print_account();
-    initialize_timer();
     initialize_keyboard();
     if (const char* crash = find_option(boot_information().command_line, "crash")) run_crash_test(crash);
+    if (has_heap) run_init();
     run_monitor();
 }
 

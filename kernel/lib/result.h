@@ -17,6 +17,18 @@ enum class Error : uint32_t {
     NotAllocated,     ///< The frame or object handed back is not one that is in use: freed twice, reserved, or never handed out.
     NotMapped,        ///< No page is mapped at (part of) the address range.
     Busy,             ///< The object is in use, such as the page directory that the CPU is walking right now.
+    DeviceError,      ///< A device did not answer in time, or reported that it failed.
+    NotFound,         ///< No file, folder, process or object has this name or number.
+    Exists,           ///< The name or the place is taken.
+    NoSpace,          ///< The volume, folder or table is full.
+    BadFormat,        ///< A disk, file system or program is not what it says it is: damaged, foreign, or hostile.
+    BadAddress,       ///< User code passed an address that it may not use itself.
+    LimitReached,     ///< A resource limit of the process or of the system forbids it.
+    Interrupted,      ///< A signal ended the wait.
+    AccessDenied,     ///< The object is there, and its rights forbid the access.
+    WrongKind,        ///< The object is of another kind: a folder where a file is wanted, a console that cannot seek.
+    BadHandle,        ///< The number names no open file (or shared memory) of this process.
+    NoChild,          ///< There is no (such) child to wait for.
 };
 
 /// The enumerator's name, for reports and records ("OutOfMemory").

@@ -1,0 +1,37 @@
+/// @file
+/// What system calls say about processes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace abi {
+
+inline constexpr size_t kMaxProcessName = 16;  ///< Zero byte included.
+
+/// How a process ended, as Wait reports it: the low byte is the signal that killed it, or 0; bits 8 to 15 are its exit status.
+constexpr uint32_t exited(uint32_t status) { return (status & 0xFF) << 8; }
+constexpr uint32_t killed(uint32_t signal) { return signal; }
+constexpr uint32_t signal_of(uint32_t wait_status) { return wait_status & 0xFF; }
+constexpr uint32_t exit_status_of(uint32_t wait_status) { return (wait_status >> 8) & 0xFF; }
+
+enum class ProcessState : uint32_t { Ready = 0, Running, Sleeping, Waiting, Zombie };
+
+/// One line of ps.
+struct ProcessInfo {
+    uint32_t pid, parent;
+    ProcessState state;
+    uint32_t mapped_pages, resident_pages, shared_pages, page_table_frames;
+    uint32_t milliseconds;   ///< Of CPU time, from the timer's ticks.
+    char name[kMaxProcessName];
+};
+
+/// What meminfo shows, in frames or pages.
+struct MemoryInfo {
+    uint32_t total, free, in_use, cached_zeroed;  ///< Frames.
+    uint32_t heap_frames, vmalloc_pages;
+    uint32_t processes;
+    uint32_t faults, signals;
+};
+
+} // namespace abi

@@ -1,0 +1,56 @@
+/// @file
+/// What backs an area, when it is not just private zeros: shared memory, or a file. Counted: an object lives as long as an area, or
+/// whoever made it, has a reference.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "lib/address.h"
+#include "lib/result.h"
+
+namespace mm {
+
+struct MemoryObject;
+
+/// What a kind of object can do.
+struct ObjectOperations {
+    /// "shared memory", "/bin/shell": for maps.
+    void (*name)(const MemoryObject& object, char* text, size_t bytes);
+    /// The frame that shows page `index`, with one more reference for the caller (frames::share). It stays the object's page: who wants
+    /// to write privately copies it.
+    /// @return Error::OutOfRange past the object's end; Error::OutOfMemory; Error::DeviceError when a file cannot be read
+    Result<FrameNumber> (*page)(MemoryObject& object, size_t index);
+    /// The last reference is gone: frames and object go back.
+    void (*destroy)(MemoryObject& object);
+};
+
+struct MemoryObject {
+    const ObjectOperations* operations;
+    uint32_t references;  ///< 1 when it is handed out.
+    size_t pages;         ///< Its length. The last page of a file is filled up with zeros.
+};
+
+inline void retain(MemoryObject& object) { ++object.references; }
+inline void release(MemoryObject& object) {
+    if (--object.references == 0) object.operations->destroy(object);
+}
+
+/// Memory that several address spaces share, zero at first. Frames are taken as pages are asked for.
+/// @return Error::InvalidArgument for 0 pages, Error::OutOfMemory
+Result<MemoryObject*> create_shared_memory(size_t pages);
+
+/// Where a file object's bytes come from. The file systems are a floor above; they hand this down.
+struct PageSource {
+    void* context;                                                                        ///< The functions' own: a node.
+    Result<size_t> (*read)(void* context, uint32_t position, void* buffer, size_t bytes); ///< As NodeOperations::read.
+    void (*release)(void* context);                                                       ///< The object is gone.
+    void (*name)(void* context, char* text, size_t bytes);
+    uint32_t bytes;                                                                       ///< The file's length.
+};
+
+/// The pages of a file, each read once when it is first asked for and kept while the object lives: the beginning of a page cache.
+/// @return Error::OutOfMemory; the source is not released then
+Result<MemoryObject*> create_file_object(const PageSource& source);
+
+} // namespace mm

@@ -1,0 +1,37 @@
+/// @file
+/// Who runs next: round robin over the ready processes, one slice of timer ticks each; the idle task when there is none.
+#pragma once
+
+#include <cstdint>
+
+#include "proc/process.h"
+
+namespace proc::scheduler {
+
+inline constexpr uint32_t kSliceTicks = 5;  ///< 50 ms at 100 Hz.
+
+/// Puts a process at the end of the ready list.
+void make_ready(Process& process);
+
+/// Lets everybody else who is ready run first.
+void yield();
+
+/// Sleeps in `queue` until wake_one() or wake_all(), or (timeout not 0) so many timer ticks have passed, or a signal comes.
+/// @return Error::Interrupted for a signal
+Result<void> block(WaitQueue& queue, uint32_t timeout_ticks = 0);
+void wake_one(WaitQueue& queue);
+void wake_all(WaitQueue& queue);
+/// Ends the sleep of one process, whatever it waits for.
+void wake(Process& process);
+
+/// For the end of a process: switches away for good.
+[[noreturn]] void leave();
+
+/// Since the boot.
+struct Statistics {
+    uint32_t switches, preemptions;
+    uint32_t idle_ticks;   ///< Timer ticks that found the idle task.
+};
+Statistics statistics();
+
+} // namespace proc::scheduler

@@ -1,0 +1,129 @@
+// Weak stand-ins for what is not written yet. Whoever writes a function removes nothing here; the file goes when all are written.
+#include "drivers/ata.h"
+#include "fs/open_file.h"
+#include "fs/partitions.h"
+#include "fs/volume.h"
+#include "lib/panic.h"
+#include "mm/fault/page_fault.h"
+#include "mm/object/memory_object.h"
+#include "mm/paging/kernel_stacks.h"
+#include "mm/space/address_space.h"
+#include "mm/space/user_memory.h"
+#include "proc/console.h"
+#include "proc/process.h"
+#include "proc/program.h"
+#include "proc/scheduler.h"
+#include "proc/signals.h"
+#include "proc/system_calls.h"
+#include "arch/i386/fixups.h"
+
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#define UNWRITTEN [[gnu::weak]]
+
+UNWRITTEN void initialize_ata() {  }
+UNWRITTEN size_t ata_disk_count() { return {}; }
+UNWRITTEN const BlockDevice& ata_disk(size_t index) { PANIC("not written yet"); }
+namespace fs {
+UNWRITTEN Result<void> find_fat_partition(const BlockDevice& disk, BlockDevice& part) { return Error::Unsupported; }
+UNWRITTEN Result<OpenFile*> open_file(Node* node, bool readable, bool writable) { return Error::Unsupported; }
+UNWRITTEN void release(OpenFile& file) {  }
+UNWRITTEN Result<size_t> read(OpenFile& file, void* buffer, size_t bytes) { return Error::Unsupported; }
+UNWRITTEN Result<size_t> write(OpenFile& file, const void* buffer, size_t bytes) { return Error::Unsupported; }
+UNWRITTEN Result<void> mount(const BlockDevice& part) { return Error::Unsupported; }
+UNWRITTEN bool is_mounted() { return false; }
+UNWRITTEN Result<void> unmount() { return Error::Unsupported; }
+UNWRITTEN Result<Node*> open(const char* path) { return Error::Unsupported; }
+UNWRITTEN Result<Node*> create(const char* path) { return Error::Unsupported; }
+UNWRITTEN Result<void> remove(const char* path) { return Error::Unsupported; }
+UNWRITTEN Result<void> make_folder(const char* path) { return Error::Unsupported; }
+UNWRITTEN Result<Entry> entry(const char* folder, size_t index) { return Error::Unsupported; }
+UNWRITTEN Result<VolumeStatistics> volume_statistics() { return Error::Unsupported; }
+} // namespace fs
+namespace mm {
+UNWRITTEN Result<MemoryObject*> create_shared_memory(size_t pages) { return Error::Unsupported; }
+UNWRITTEN Result<MemoryObject*> create_file_object(const PageSource& source) { return Error::Unsupported; }
+} // namespace mm
+namespace mm::spaces {
+UNWRITTEN Result<AddressSpace*> create(uint32_t random, const SpaceLimits& limits) { return Error::Unsupported; }
+UNWRITTEN void destroy(AddressSpace* space) {  }
+UNWRITTEN Result<AddressSpace*> fork(AddressSpace* space) { return Error::Unsupported; }
+UNWRITTEN void activate(AddressSpace* space) {  }
+UNWRITTEN AddressSpace* active() { return nullptr; }
+UNWRITTEN PageDirectory directory(const AddressSpace* space) { PANIC("not written yet"); }
+UNWRITTEN const areas::Set* areas_of(const AddressSpace* space) { return nullptr; }
+UNWRITTEN SpaceStatistics statistics(const AddressSpace* space) { return {}; }
+UNWRITTEN SpaceLimits& limits(AddressSpace* space) { PANIC("not written yet"); }
+UNWRITTEN VirtAddr execute_line(const AddressSpace* space) { PANIC("not written yet"); }
+UNWRITTEN Result<VirtAddr> map(AddressSpace* space, const MapRequest& request) { return Error::Unsupported; }
+UNWRITTEN Result<void> unmap(AddressSpace* space, AddressRange range) { return Error::Unsupported; }
+UNWRITTEN Result<void> protect(AddressSpace* space, AddressRange range, Protection protection) { return Error::Unsupported; }
+UNWRITTEN void place_heap(AddressSpace* space, VirtAddr image_end) {  }
+UNWRITTEN VirtAddr heap_begin(const AddressSpace* space) { PANIC("not written yet"); }
+UNWRITTEN VirtAddr heap_end(const AddressSpace* space) { PANIC("not written yet"); }
+UNWRITTEN Result<void> set_heap_end(AddressSpace* space, VirtAddr end) { return Error::Unsupported; }
+UNWRITTEN Result<VirtAddr> map_stack(AddressSpace* space) { return Error::Unsupported; }
+UNWRITTEN Result<VirtAddr> place_image(AddressSpace* space, size_t text_pages, size_t data_pages) { return Error::Unsupported; }
+UNWRITTEN Result<void> discard(AddressSpace* space, AddressRange range) { return Error::Unsupported; }
+UNWRITTEN Result<void> resolve_page(AddressSpace* space, VirtAddr address) { return Error::Unsupported; }
+UNWRITTEN bool is_resident(const AddressSpace* space, VirtAddr address) { return false; }
+UNWRITTEN void check_invariants(const AddressSpace* space) {  }
+} // namespace mm::spaces
+namespace mm {
+UNWRITTEN Result<void> copy_from_user(void* to, VirtAddr from, size_t bytes) { return Error::Unsupported; }
+UNWRITTEN Result<void> copy_to_user(VirtAddr to, const void* from, size_t bytes) { return Error::Unsupported; }
+UNWRITTEN Result<size_t> copy_text_from_user(std::span<char> to, VirtAddr from) { return Error::Unsupported; }
+} // namespace mm
+namespace mm::fault {
+UNWRITTEN Decision handle(AddressSpace* space, const FaultInfo& fault) { return {}; }
+UNWRITTEN const char* reason_text(Reason reason) { return nullptr; }
+UNWRITTEN Statistics statistics() { return {}; }
+} // namespace mm::fault
+namespace mm::kernel_stacks {
+UNWRITTEN Result<VirtAddr> allocate() { return Error::Unsupported; }
+UNWRITTEN void free(VirtAddr top) {  }
+} // namespace mm::kernel_stacks
+namespace proc {
+UNWRITTEN void initialize() {  }
+UNWRITTEN Process& current() { PANIC("not written yet"); }
+UNWRITTEN Process* find(ProcessId pid) { return nullptr; }
+UNWRITTEN void for_each(void (*visit)(void* context, Process& process), void* context) {  }
+UNWRITTEN size_t count() { return {}; }
+UNWRITTEN Result<ProcessId> spawn(const char* path, std::span<const char* const> arguments) { return Error::Unsupported; }
+UNWRITTEN Result<ProcessId> fork() { return Error::Unsupported; }
+UNWRITTEN Result<void> execute(const char* path, std::span<const char* const> arguments) { return Error::Unsupported; }
+[[noreturn, gnu::weak]] void exit(uint32_t wait_status) { PANIC("not written yet"); }
+UNWRITTEN Result<Ended> wait(ProcessId child) { return Error::Unsupported; }
+UNWRITTEN Result<Ended> wait_any() { return Error::Unsupported; }
+UNWRITTEN Result<void> kill(ProcessId pid, int signal) { return Error::Unsupported; }
+} // namespace proc
+namespace proc::scheduler {
+UNWRITTEN void make_ready(Process& process) {  }
+UNWRITTEN void yield() {  }
+UNWRITTEN Result<void> block(WaitQueue& queue, uint32_t timeout_ticks) { return Error::Unsupported; }
+UNWRITTEN void wake_one(WaitQueue& queue) {  }
+UNWRITTEN void wake_all(WaitQueue& queue) {  }
+UNWRITTEN void wake(Process& process) {  }
+[[noreturn, gnu::weak]] void leave() { PANIC("not written yet"); }
+UNWRITTEN Statistics statistics() { return {}; }
+} // namespace proc::scheduler
+namespace proc {
+UNWRITTEN const char* program_fault_text(ProgramFault fault) { return nullptr; }
+UNWRITTEN Result<LoadedProgram> load_program(fs::Node& file, std::span<const char* const> arguments, uint32_t random, const mm::SpaceLimits& limits, ProgramFault* fault) { return Error::Unsupported; }
+} // namespace proc
+namespace proc::signals {
+UNWRITTEN void raise_fault(i386::TrapFrame& frame, int signal, VirtAddr address, mm::fault::Reason reason, const char* what) {  }
+UNWRITTEN void deliver(i386::TrapFrame& frame) {  }
+UNWRITTEN Result<void> set_handler(int signal, uint32_t handler) { return Error::Unsupported; }
+UNWRITTEN Result<void> return_from_handler(i386::TrapFrame& frame) { return Error::Unsupported; }
+UNWRITTEN const char* name(int signal) { return nullptr; }
+} // namespace proc::signals
+namespace proc::system_calls {
+UNWRITTEN void initialize() {  }
+UNWRITTEN int error_number(Error error) { return {}; }
+UNWRITTEN void set_debug_handler(Handler handler) {  }
+UNWRITTEN uint32_t count() { return {}; }
+} // namespace proc::system_calls
+namespace proc::console {
+UNWRITTEN fs::Node& node() { PANIC("not written yet"); }
+UNWRITTEN void set_sink(void (*sink)(const char* text, size_t bytes)) {  }
+} // namespace proc::console
