@@ -34,6 +34,7 @@
 #include "monitor/crash_test.h"
 #include "monitor/monitor.h"
 #include "proc/process.h"
+#include "proc/signals.h"
 #include "proc/system_calls.h"
 
 extern "C" const BootTask boot_tasks_begin[], boot_tasks_end[];
@@ -102,6 +103,7 @@ void start_processes() {
     initialize_ata();
     mount_volume();
     proc::initialize();
+    proc::signals::initialize();
     proc::system_calls::initialize();
 }
 

@@ -1,5 +1,6 @@
 // Weak stand-ins for what is not written yet. Whoever writes a function removes nothing here; the file goes when all are written.
 #include "drivers/ata.h"
+#include "fs/file_object.h"
 #include "fs/open_file.h"
 #include "fs/partitions.h"
 #include "fs/volume.h"
@@ -25,6 +26,7 @@ UNWRITTEN size_t ata_disk_count() { return {}; }
 UNWRITTEN const BlockDevice& ata_disk(size_t index) { PANIC("not written yet"); }
 namespace fs {
 UNWRITTEN Result<void> find_fat_partition(const BlockDevice& disk, BlockDevice& part) { return Error::Unsupported; }
+UNWRITTEN Result<mm::MemoryObject*> object_of(Node& node) { return Error::Unsupported; }
 UNWRITTEN Result<OpenFile*> open_file(Node* node, bool readable, bool writable) { return Error::Unsupported; }
 UNWRITTEN void release(OpenFile& file) {  }
 UNWRITTEN Result<size_t> read(OpenFile& file, void* buffer, size_t bytes) { return Error::Unsupported; }
@@ -65,6 +67,7 @@ UNWRITTEN Result<VirtAddr> map_stack(AddressSpace* space) { return Error::Unsupp
 UNWRITTEN Result<VirtAddr> place_image(AddressSpace* space, size_t text_pages, size_t data_pages) { return Error::Unsupported; }
 UNWRITTEN Result<void> discard(AddressSpace* space, AddressRange range) { return Error::Unsupported; }
 UNWRITTEN Result<void> resolve_page(AddressSpace* space, VirtAddr address) { return Error::Unsupported; }
+UNWRITTEN Result<void> copy_into(AddressSpace* space, VirtAddr to, const void* from, size_t bytes) { return Error::Unsupported; }
 UNWRITTEN bool is_resident(const AddressSpace* space, VirtAddr address) { return false; }
 UNWRITTEN void check_invariants(const AddressSpace* space) {  }
 } // namespace mm::spaces
@@ -113,7 +116,8 @@ UNWRITTEN Result<LoadedProgram> load_program(fs::Node& file, std::span<const cha
 namespace proc::signals {
 UNWRITTEN void raise_fault(i386::TrapFrame& frame, int signal, VirtAddr address, mm::fault::Reason reason, const char* what) {  }
 UNWRITTEN void deliver(i386::TrapFrame& frame) {  }
-UNWRITTEN Result<void> set_handler(int signal, uint32_t handler) { return Error::Unsupported; }
+UNWRITTEN void initialize() {  }
+UNWRITTEN Result<void> set_handler(int signal, uint32_t handler, uint32_t restorer) { return Error::Unsupported; }
 UNWRITTEN Result<void> return_from_handler(i386::TrapFrame& frame) { return Error::Unsupported; }
 UNWRITTEN const char* name(int signal) { return nullptr; }
 } // namespace proc::signals

@@ -25,7 +25,8 @@ enum class SystemCall : uint32_t {
     Wait,             ///< (pid or -1, address of an int or 0) -> the number of the child that ended; waits for it. The int receives a
                       ///< status: abi/process.h. ECHILD, EINTR
     Kill,             ///< (pid, signal) -> 0. ESRCH, EINVAL
-    Signal,           ///< (signal, handler) -> 0. The address of a function, or 0 for the default. abi/signals.h. EINVAL
+    Signal,           ///< (signal, handler, restorer) -> 0. The address of a function, or 0 for the default; handlers return to `restorer`,
+                      ///< which calls SignalReturn (the user library brings it). abi/signals.h. EINVAL
     SignalReturn,     ///< () -> back to what a handler interrupted; called by the user library only
     Yield,            ///< () -> 0, after everybody else who is ready
     Sleep,            ///< (milliseconds) -> 0. EINTR

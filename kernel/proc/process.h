@@ -73,6 +73,7 @@ struct Process {
     // Signals (signals.cpp).
     uint32_t pending_signals = 0;        ///< A bit each.
     uint32_t handlers[32] = {};          ///< Addresses in user code; 0 is the default.
+    uint32_t signal_restorer = 0;        ///< Where handlers return to.
     bool in_handler = false;
 
     bool has_user_code() const { return space != nullptr; }

@@ -122,6 +122,11 @@ Result<void> discard(AddressSpace* space, AddressRange range);
 /// @return Error::NotMapped (no area), OutOfMemory, LimitReached, DeviceError, OutOfRange (past the object's end)
 Result<void> resolve_page(AddressSpace* space, VirtAddr address);
 
+/// Writes into a space that need not be active, through the frames and whatever the protection says: for who prepares a program. The
+/// pages become present as with resolve_page(), and are the space's own: never those of an object (a private page of a file is a copy).
+/// @return as resolve_page(), and Error::AccessDenied for a page that is not the space's own; a part may have been written then
+Result<void> copy_into(AddressSpace* space, VirtAddr to, const void* from, size_t bytes);
+
 /// Whether the page at `address` is present.
 bool is_resident(const AddressSpace* space, VirtAddr address);
 
