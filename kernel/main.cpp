@@ -73,13 +73,21 @@ void start_heap() {
     if (find_option(boot_information().command_line, "panic_on_finding")) mm::findings::set_reaction(mm::findings::Reaction::Panic);
 }
 
+/// What the kernel was built without is said once, so that nobody looks for it.
+void print_options() {
+    print("options: large pages {}, memory protection {}, memory debugging {}\n", CONFIG_LARGE_PAGES ? "on" : "off",
+          CONFIG_MEMORY_PROTECTION ? "on" : "off", CONFIG_MEMORY_DEBUGGING ? "on" : "off");
+    if (!CONFIG_MMU) print("no memory management hardware in use (CONFIG_MMU): nothing is protected from anything\n");
+    if (!CONFIG_PAGING) print("no paging (CONFIG_PAGING): no user programs, no vmalloc, no guard pages; null is an address like any other\n");
+}
+
 void print_account() {
     print("\nFaultline: {} KiB of memory, command line \"{}\"\n", boot_memory::end_of_memory().value() * 4,
           boot_information().command_line);
-    print("options: large pages {}, memory protection {}, memory debugging {}\n", CONFIG_LARGE_PAGES ? "on" : "off",
-          CONFIG_MEMORY_PROTECTION ? "on" : "off", CONFIG_MEMORY_DEBUGGING ? "on" : "off");
+    print_options();
     mm::report::memory_map();
     mm::report::zones();
+    if (!CONFIG_PAGING) return;
     print("kernel map: ");
     mm::report::page_tables(mm::kernel_directory());
 }
@@ -102,6 +110,7 @@ void mount_volume() {
 void start_processes() {
     initialize_ata();
     mount_volume();
+    if (!CONFIG_PAGING) return; // without address spaces there are no processes
     proc::initialize();
     proc::signals::initialize();
     proc::system_calls::initialize();
@@ -110,7 +119,7 @@ void start_processes() {
 /// Runs the first program until it ends; without a volume, or with `monitor` on the command line, there is none.
 void run_init() {
     static const char* const arguments[] = {"init"};
-    if (!fs::is_mounted() || find_option(boot_information().command_line, "monitor")) return;
+    if (!CONFIG_PAGING || !fs::is_mounted() || find_option(boot_information().command_line, "monitor")) return;
     const Result<proc::ProcessId> init = proc::spawn("/bin/init", arguments);
     if (init.is_error()) {
         print("/bin/init: {}\n", init.error());
@@ -146,9 +155,9 @@ extern "C" void kernel_main(uint32_t magic, uint32_t information) {
     build_tables();
     i386::set_double_fault_directory(mm::kernel_directory().frame.address());
     mm::kernel_map::activate();
-    mm::shared_range::initialize();
+    if (CONFIG_PAGING) mm::shared_range::initialize();
     mm::report::explain_faults();
-    name_fault_range(VirtAddr(mm::kBootStackGuard), VirtAddr(mm::kBootStackBegin), "kernel stack overflow");
+    if (CONFIG_PAGING) name_fault_range(VirtAddr(mm::kBootStackGuard), VirtAddr(mm::kBootStackBegin), "kernel stack overflow");
     start_frame_allocator();
-    Cpu::run_on_stack(VirtAddr(mm::kBootStackEnd), finish_boot);
+    Cpu::run_on_stack(mm::boot_stack().end, finish_boot);
 }

@@ -1,4 +1,5 @@
 #include "arch/cpu.h"
+#include "config.h"
 #include "lib/format.h"
 #include "mm/paging/page_table.h"
 #include "mm/report/reports.h"
@@ -11,7 +12,15 @@ Result<void> show_memory_map(const Words&) {
     return {};
 }
 
+/// Page tables need paging.
+Result<void> check_paging() {
+    if (CONFIG_PAGING) return {};
+    print("This kernel was built without CONFIG_PAGING: every address is a physical one.\n");
+    return Error::Unsupported;
+}
+
 Result<void> show_page_tables(const Words& words) {
+    TRY(check_paging());
     if (words.count() == 0)
         mm::report::page_tables(mm::active_directory());
     else
@@ -20,6 +29,7 @@ Result<void> show_page_tables(const Words& words) {
 }
 
 Result<void> translate(const Words& words) {
+    TRY(check_paging());
     const VirtAddr address(TRY(words.number(0)));
     const mm::Translation found = TRY(mm::page_table::translate(mm::active_directory(), address));
     print("{x8} -> {x8}  page of {} KiB, {}, {}{}\n", address, found.address, static_cast<uint32_t>(found.size) / 1024,
@@ -36,6 +46,7 @@ mm::Rights usual_rights(VirtAddr address, mm::Access access) {
 }
 
 Result<void> map(const Words& words) {
+    TRY(check_paging());
     const VirtAddr address(TRY(words.number(0)));
     const FrameNumber frame(TRY(words.number(1)));
     if (words.count() > 2 && !words.is(2, "rw") && !words.is(2, "ro")) return Error::InvalidArgument;
@@ -46,6 +57,7 @@ Result<void> map(const Words& words) {
 }
 
 Result<void> unmap(const Words& words) {
+    TRY(check_paging());
     const VirtAddr address(TRY(words.number(0)));
     TRY(mm::page_table::unmap(mm::active_directory(), address, 1));
     mm::report::walk(mm::active_directory(), address);

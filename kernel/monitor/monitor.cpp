@@ -20,6 +20,8 @@ Result<void> help(const Words& words);
 const char* on_or_off(bool value) { return value ? "on" : "off"; }
 
 Result<void> show_options(const Words&) {
+    print("memory management    {}\n", on_or_off(CONFIG_MMU));
+    print("paging               {}\n", on_or_off(CONFIG_PAGING));
     print("4 MiB pages          {}\n", on_or_off(CONFIG_LARGE_PAGES));
     print("memory protection    {}\n", on_or_off(CONFIG_MEMORY_PROTECTION));
     print("memory debugging     {}\n", on_or_off(CONFIG_MEMORY_DEBUGGING));

@@ -18,7 +18,7 @@
 #include "mm/heap/leaks.h"
 #include "mm/heap/slab.h"
 #include "mm/heap/unscanned.h"
-#include "mm/paging/layout.h"
+#include "mm/paging/kernel_map.h"
 #include "mm/paging/vmalloc.h"
 #include "mm/physical/frames.h"
 
@@ -133,8 +133,8 @@ uint32_t number_of(const char* symbol) { return address_of(symbol).value(); }
 void mark_from_roots(uint32_t stack) {
     objects.mark(number_of(kernel_data_begin), number_of(kernel_data_end));
     objects.mark(number_of(kernel_bss_begin), number_of(kernel_bss_end));
-    KASSERT("the kernel runs on its guarded stack", stack >= kBootStackBegin && stack < kBootStackEnd);
-    objects.mark(stack, kBootStackEnd);
+    KASSERT("the kernel runs on its guarded stack", stack >= boot_stack().begin.value() && stack < boot_stack().end.value());
+    objects.mark(stack, boot_stack().end.value());
     objects.mark_reached();
 }
 

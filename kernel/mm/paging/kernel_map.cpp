@@ -11,6 +11,7 @@
 #include "mm/paging/layout.h"
 #include "mm/paging/pte.h"
 #include "mm/physical/boot_memory.h"
+#include "mm/physical/frame_memory.h"
 #include "mm/physical/zone.h"
 
 namespace mm {
@@ -22,6 +23,7 @@ constexpr Rights kReadWrite{Access::ReadWrite, Privilege::Supervisor, Scope::Glo
 
 FrameNumber directory_frame;
 uint32_t end_of_identity = 0;
+BootStack stack_of_boot = {VirtAddr(kBootStackBegin), VirtAddr(kBootStackEnd)};
 
 // All tables made here lie in identity-mapped memory, and paging is off at first: a physical address is a pointer.
 template <typename Entry>
@@ -71,8 +73,17 @@ void map_boot_stack(FrameNumber table) {
         entries[first - 1] = Pte::present(boot_memory::take(1, "kernel stack").begin, kReadWrite);
 }
 
+/// Without paging every frame is where its number says, and stays there.
+void use_physical_addresses() {
+    const FrameRange stack = boot_memory::take(kStackPages, "kernel stack");
+    stack_of_boot = {VirtAddr(stack.begin.address().value()), VirtAddr(stack.end.address().value())};
+    set_temporary_mapper({.map = [](FrameNumber frame) { return pointer_to<void>(VirtAddr(frame.address().value())); },
+                          .unmap = [](void*) {}});
+}
+
 } // namespace
 
+BootStack boot_stack() { return stack_of_boot; }
 PageDirectory kernel_directory() { return {directory_frame}; }
 PageDirectory active_directory() { return {FrameNumber::containing(Cpu::page_directory())}; }
 
@@ -81,6 +92,7 @@ namespace kernel_map {
 void build() {
     const uint32_t low_memory = std::min(boot_memory::end_of_memory().value(), zone_frames(Zone::Normal).end.value());
     end_of_identity = align_up(low_memory * kPageSize, kLargePageSize);
+    if (!CONFIG_PAGING) return use_physical_addresses();
     directory_frame = take_table("kernel page directory");
     auto* const directory = entries_of<Pde>(directory_frame);
     for (uint32_t chunk = 0; chunk < end_of_identity; chunk += kLargePageSize)
@@ -89,11 +101,14 @@ void build() {
     map_boot_stack(add_window(directory, kStacksBegin));
 }
 
-void activate() { Cpu::enable_paging(directory_frame.address()); }
+void activate() {
+    if (CONFIG_PAGING) Cpu::enable_paging(directory_frame.address());
+}
 
 uint32_t identity_end() { return end_of_identity; }
 
 void set_image_access(VirtAddr begin, VirtAddr end, Access access) {
+    if (!CONFIG_PAGING) return;
     const auto* const directory = entries_of<Pde>(directory_frame);
     const Rights rights{access, Privilege::Supervisor, Scope::Global};
     for (VirtAddr at = begin; at < end;) {

@@ -8,6 +8,18 @@
 #include "lib/address.h"
 #include "mm/paging/page_table.h"
 
+namespace mm {
+
+/// [begin, end) of the stack that the boot, and later the monitor, run on. With paging it lies in the shared range with a guard page
+/// below it; without, anywhere in memory.
+struct BootStack {
+    VirtAddr begin;
+    VirtAddr end;
+};
+BootStack boot_stack();
+
+} // namespace mm
+
 namespace mm::kernel_map {
 
 /// Builds the kernel's page directory in frames from boot_memory::take(). Before paging is on.

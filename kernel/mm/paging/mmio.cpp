@@ -1,5 +1,6 @@
 #include "mm/paging/mmio.h"
 
+#include "config.h"
 #include "lib/panic.h"
 #include "mm/paging/kernel_window.h"
 #include "mm/paging/layout.h"
@@ -61,6 +62,7 @@ Result<void*> map(PhysAddr physical, size_t bytes, Caching caching) {
     const FrameNumber first = FrameNumber::containing(physical);
     const size_t pages = FrameNumber::containing(last).value() - first.value() + 1;
     if (any_is_memory(first, pages)) return Error::InvalidArgument;
+    if (!CONFIG_PAGING) return pointer_to<void>(VirtAddr(physical.value()));
     VirtualRange* const range = TRY(mappings.take(pages));
     const Result<void> tables = kernel_window::add_tables(range->begin, pages);
     if (tables.is_error()) {
@@ -74,6 +76,7 @@ Result<void*> map(PhysAddr physical, size_t bytes, Caching caching) {
 }
 
 Result<void> unmap(void* address) {
+    if (!CONFIG_PAGING) return {};
     VirtualRange* const range = mappings.find(address_of(address));
     if (!range || first_byte(*range) != address_of(address)) return Error::NotMapped;
     kernel_window::for_each_entry(range->begin, range->pages, [](Pte& entry) { entry = Pte::empty(); });

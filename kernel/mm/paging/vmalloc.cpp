@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "config.h"
 #include "lib/panic.h"
 #include "mm/paging/frame_chain.h"
 #include "mm/paging/kernel_window.h"
@@ -145,7 +146,7 @@ void initialize() { shrinkers::add({.name = "vmalloc", .shrink = purge}); }
 Result<void*> allocate(size_t bytes, CallSite site) {
     if (bytes == 0) return Error::InvalidArgument;
     const size_t pages = (bytes - 1) / kPageSize + 1;
-    if (pages > frame_table::frame_count()) return Error::OutOfMemory; // so no memory is turned upside down in vain
+    if (!CONFIG_PAGING || pages > frame_table::frame_count()) return Error::OutOfMemory; // so no memory is turned upside down in vain
     if (const VirtualRange* const range = reuse(pages, site)) return pointer_to<void>(range->begin);
     const Result<void*> result = try_allocate(pages, site);
     if (!result.is_error() || counters.lazy_areas == 0) return result;

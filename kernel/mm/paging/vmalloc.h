@@ -58,7 +58,8 @@ struct Found {
 void initialize();
 
 /// Whole pages for `bytes` bytes, writable, global, with unspecified contents. Frames come from Zone::High or below.
-/// @return Error::InvalidArgument for 0 bytes; Error::OutOfMemory when frames or addresses are short, after purge() did not help.
+/// @return Error::InvalidArgument for 0 bytes; Error::OutOfMemory when frames or addresses are short, after purge() did not help, and always
+///         without CONFIG_PAGING.
 ///         Nothing has changed then.
 Result<void*> allocate(size_t bytes, CallSite site = CallSite::here());
 
