@@ -99,15 +99,16 @@ Result<void> insert(Set* set, const Area& area);
 /// its attributes, and shows the pages of its object that it showed before. Addresses in no area are passed over.
 /// @param removed  called for each part that is taken out, lowest address first, with its attributes as they were (`first_page`
 ///                 fits the part's begin). May be null.
-/// @return Error::InvalidArgument, Misaligned, OutOfRange as insert(); Error::OutOfMemory when a split needs memory. Nothing has
-///         changed then, and `removed` was not called.
+/// @return Error::InvalidArgument, Misaligned, OutOfRange as insert(); Error::OutOfMemory when one area becomes two and there is no
+///         memory for the second. Nothing has changed then, and `removed` was not called. All else never fails for want of memory:
+///         who is short of it must be able to unmap.
 Result<void> remove(Set* set, AddressRange range, Visit removed, void* context);
 
 /// Gives [begin, end) another protection. Areas are split at its ends where they must, and merged where they can.
 /// @param changed  called for each part whose protection was another before, lowest address first, as it is afterwards. Parts are
 ///                 shown as they were parted before the change; whether neighbours have merged since does not matter. May be null.
-/// @return as remove(), and Error::NotMapped when any page of the range is in no area. Nothing has changed then, and `changed` was
-///         not called.
+/// @return Error::InvalidArgument, Misaligned, OutOfRange as insert(); Error::NotMapped when any page of the range is in no area;
+///         Error::OutOfMemory when a split needs memory. Nothing has changed then, and `changed` was not called.
 Result<void> protect(Set* set, AddressRange range, Protection protection, Visit changed, void* context);
 
 /// The area that holds `address` (any number, not only user addresses), or null. Valid until the set is changed.
