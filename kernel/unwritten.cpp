@@ -109,10 +109,6 @@ UNWRITTEN void wake(Process& process) {  }
 [[noreturn, gnu::weak]] void leave() { PANIC("not written yet"); }
 UNWRITTEN Statistics statistics() { return {}; }
 } // namespace proc::scheduler
-namespace proc {
-UNWRITTEN const char* program_fault_text(ProgramFault fault) { return nullptr; }
-UNWRITTEN Result<LoadedProgram> load_program(fs::Node& file, std::span<const char* const> arguments, uint32_t random, const mm::SpaceLimits& limits, ProgramFault* fault) { return Error::Unsupported; }
-} // namespace proc
 namespace proc::signals {
 UNWRITTEN void raise_fault(i386::TrapFrame& frame, int signal, VirtAddr address, mm::fault::Reason reason, const char* what) {  }
 UNWRITTEN void deliver(i386::TrapFrame& frame) {  }

@@ -24,8 +24,10 @@ enum class ProgramFault : uint8_t {
     NotElf,            ///< The magic number, class, byte order or version is another.
     WrongMachine,
     WrongType,         ///< Neither ET_DYN nor ET_EXEC.
+    NeedsLinker,       ///< Names an interpreter, which would have to link it with libraries.
     BadHeaders,        ///< Program headers of another size, or too many (more than 16), or none to load.
-    BadSegment,        ///< Wraps; more bytes in the file than in memory; offset and address do not agree in their page.
+    BadSegment,        ///< Wraps; more bytes in the file than in memory, or fewer when it is not writable; offset and address do not agree in
+                       ///< their page; may not be read.
     Overlap,           ///< Two segments share a page.
     KernelAddress,     ///< A segment outside the user range.
     TooLarge,          ///< More than the arena holds.
