@@ -29,13 +29,17 @@ needed:
 	@grader/setup --without unit
 
 .PHONY: kernel
-kernel: needed ## build the kernel: build/default/kernel.elf [PIECES="01-frames"] [SUBMISSION=dir]
-	@$(MAKE) --no-print-directory -j$(JOBS) kernel-elf
+kernel: needed ## build the kernel and its programs: build/default/kernel.elf, build/user [PIECES="01-frames"] [SUBMISSION=dir]
+	@$(MAKE) --no-print-directory -j$(JOBS) kernel-elf programs-built
 
 .PHONY: grading-kernel
-grading-kernel: needed ## build what submissions are linked with: build/grading, build/no-memory-debugging
+grading-kernel: programs ## build what submissions are linked with: build/grading, build/no-memory-debugging
 	@for profile in $(GRADED_PROFILES); do \
 		$(MAKE) --no-print-directory -j$(JOBS) PROFILE=$$profile PIECES= SUBMISSION= kernel-grading || exit; done
+
+.PHONY: programs
+programs: needed ## build the user programs: build/user/bin
+	@$(MAKE) --no-print-directory -j$(JOBS) programs-built
 
 .PHONY: grade
 grade: grading-kernel ## grade a submission [SUBMISSION=labs] [LAB=all] [SEED=n] [ARGS=...]

@@ -41,7 +41,8 @@ lab_for = $(lastword $(or $(filter $(SUBMISSION_PIECES),$(labs_with)),$(labs_wit
 PIECES_O := $(foreach file,$(PIECE_FILES),$(strip $(call piece_object,$(call lab_for,$(file)),$(file))))
 REFERENCE_O := $(foreach file,$(PIECE_FILES),$(foreach lab,$(call labs_with,$(file)),$(strip $(call reference_object,$(lab),$(file)))))
 
-KERNEL_SOURCES := $(sort $(shell find kernel -name '*.cpp' -o -name '*.S'))
+# User programs are not linked with the kernel: kernel/user/user.mk builds them.
+KERNEL_SOURCES := $(sort $(shell find kernel -path kernel/user -prune -o \( -name '*.cpp' -o -name '*.S' \) -print))
 GUEST_SOURCES := $(if $(filter-out default,$(PROFILE)),$(sort $(wildcard grader/guest/*.cpp)))
 OBJECTS := $(addprefix $(OUT)/,$(addsuffix .o,$(basename $(KERNEL_SOURCES) $(GUEST_SOURCES))))
 
@@ -100,3 +101,5 @@ $(OUT)/flags.txt: kernel/kernel.mk Makefile
 	@mkdir -p $(@D); printf '%s\n' $(FLAGS) > $@
 
 -include $(OBJECTS:.o=.d) $(sort $(PIECES_O:.o=.d) $(REFERENCE_O:.o=.d))
+
+include kernel/user/user.mk

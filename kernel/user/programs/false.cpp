@@ -1,0 +1,3 @@
+/// @file
+/// false: ends with status 1.
+int main() { return 1; }

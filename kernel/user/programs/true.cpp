@@ -1,0 +1,3 @@
+/// @file
+/// true: ends with status 0.
+int main() { return 0; }
