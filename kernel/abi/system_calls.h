@@ -3,8 +3,9 @@
 ///
 /// `int 0x80`: number in EAX; arguments in EBX, ECX, EDX, ESI, EDI, EBP. The result comes back in EAX: 0 or a figure, or a negative
 /// error (abi/errors.h). All other registers stay. SYSENTER (CPUID leaf 1, EDX bit 11) is faster and takes three arguments: number in
-/// EAX, arguments in EBX, ESI, EDI; ECX holds the stack pointer and EDX the address to return to, both lost. (Intel SDM 2B, SYSENTER
-/// and SYSEXIT.)
+/// EAX, arguments in EBX, ECX, EDX; ESI holds the stack pointer and EDI the address to return to. ECX, EDX and the flags are lost, and
+/// the data segments are flat afterwards; all else stays. (Intel SDM 2B, SYSENTER. Back it goes by IRET: SYSEXIT would lift the limit of
+/// the code segment.)
 ///
 /// Addresses and lengths are bytes. "path" is a text with a zero byte (fs/volume.h). Any address may be passed: what the caller could not
 /// use itself is -EFAULT, and nothing has happened then except where a call says so.

@@ -4,20 +4,19 @@
 
 #include <cstdint>
 
-#include "arch/i386/trap_frame.h"
+#include "arch/i386/user_mode.h"
 #include "lib/result.h"
 
 namespace proc::system_calls {
 
-/// The six arguments, as they came.
-struct Arguments {
-    uint32_t words[6];
-};
+/// The six arguments, as they came: `arguments[0]` to `arguments[5]`. They lie in the trap frame; nothing is copied.
+using Arguments = i386::SystemCallArguments;
 
-/// One call: returns its result, or an error, which the caller turns into -errno.
-using Handler = Result<uint32_t> (*)(const Arguments& arguments, i386::TrapFrame& frame);
+/// One call: returns its result, or an error, which becomes -errno. Who changes more of the caller's registers than that (a new
+/// program, the return from a signal handler) uses current().frame(), and calls i386::reload_user_registers().
+using Handler = i386::SystemCallHandler;
 
-/// Connects the traps. Once, at boot.
+/// Hands the table of handlers to the traps, which call them directly (i386::initialize_system_calls). Once, at boot.
 void initialize();
 
 /// The errno of an error, positive: abi::EFAULT for Error::BadAddress.
