@@ -39,12 +39,12 @@ system_call_with_six:
     pop %ebp
     ret
 
-// SYSEXIT goes on at EDX with the stack at ECX: right behind the call that led here (Intel SDM 2B, SYSEXIT).
+// The kernel returns to EDI with the stack at ESI: right behind the call that led here (abi/system_calls.h).
     .globl enter_kernel_fast
     .hidden enter_kernel_fast
 enter_kernel_fast:
-    pop %edx
-    mov %esp, %ecx
+    pop %edi
+    mov %esp, %esi
     sysenter
 
 // Where a signal handler returns to: abi::SystemCall::SignalReturn (signals.cpp asserts the number).

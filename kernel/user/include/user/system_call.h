@@ -28,10 +28,14 @@ inline uint32_t by_interrupt(abi::SystemCall call, uint32_t first = 0, uint32_t 
 extern "C" uint32_t system_call_with_six(abi::SystemCall call, uint32_t first, uint32_t second, uint32_t third, uint32_t fourth,
                                          uint32_t fifth, uint32_t sixth);
 
-/// By SYSENTER: only where has_sysenter() says so. The helper's return address and stack pointer become those that SYSEXIT takes.
+/// By SYSENTER: only where has_sysenter() says so. The kernel goes on at EDI with the stack at ESI, both set by the helper: right behind
+/// the call that led to it.
 inline uint32_t by_sysenter(abi::SystemCall call, uint32_t first = 0, uint32_t second = 0, uint32_t third = 0) {
     uint32_t result;
-    asm volatile("call enter_kernel_fast" : "=a"(result) : "a"(call), "b"(first), "S"(second), "D"(third) : "ecx", "edx", "memory");
+    asm volatile("call enter_kernel_fast"
+                 : "=a"(result), "+c"(second), "+d"(third)
+                 : "a"(call), "b"(first)
+                 : "esi", "edi", "cc", "memory");
     return result;
 }
 
