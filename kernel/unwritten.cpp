@@ -109,14 +109,6 @@ UNWRITTEN void wake(Process& process) {  }
 [[noreturn, gnu::weak]] void leave() { PANIC("not written yet"); }
 UNWRITTEN Statistics statistics() { return {}; }
 } // namespace proc::scheduler
-namespace proc::signals {
-UNWRITTEN void raise_fault(i386::TrapFrame& frame, int signal, VirtAddr address, mm::fault::Reason reason, const char* what) {  }
-UNWRITTEN void deliver(i386::TrapFrame& frame) {  }
-UNWRITTEN void initialize() {  }
-UNWRITTEN Result<void> set_handler(int signal, uint32_t handler, uint32_t restorer) { return Error::Unsupported; }
-UNWRITTEN Result<void> return_from_handler(i386::TrapFrame& frame) { return Error::Unsupported; }
-UNWRITTEN const char* name(int signal) { return nullptr; }
-} // namespace proc::signals
 namespace proc::system_calls {
 UNWRITTEN void initialize() {  }
 UNWRITTEN int error_number(Error error) { return {}; }

@@ -10,7 +10,7 @@
 namespace abi {
 
 enum SignalNumber : int {
-    SIGILL = 4, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGTERM = 15,
+    SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGKILL = 9, SIGSEGV = 11, SIGTERM = 15,
 };
 inline constexpr int kSignals = 32;
 

@@ -37,7 +37,8 @@ void deliver(i386::TrapFrame& frame);
 /// @return Error::InvalidArgument for a number that is no signal, and for SIGKILL
 Result<void> set_handler(int signal, uint32_t handler, uint32_t restorer);
 /// Puts the registers back from the SignalFrame, 8 bytes above the stack pointer. Registers that user code may not have (IOPL, an
-/// address outside its code) are corrected or kill. @return Error::InvalidArgument when no handler runs
+/// address outside its code) are corrected or kill. The result of the call must not go into EAX, which is the frame's now.
+/// @return Error::InvalidArgument when no handler runs
 Result<void> return_from_handler(i386::TrapFrame& frame);
 
 /// "SIGSEGV"
