@@ -8,6 +8,7 @@
 #include "mm/fault/page_fault.h"
 #include "mm/object/memory_object.h"
 #include "mm/paging/kernel_stacks.h"
+#include "mm/paging/shared_range.h"
 #include "mm/space/address_space.h"
 #include "mm/space/user_memory.h"
 #include "proc/console.h"
@@ -17,6 +18,7 @@
 #include "proc/signals.h"
 #include "proc/system_calls.h"
 #include "arch/i386/fixups.h"
+#include "arch/i386/user_mode.h"
 
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #define UNWRITTEN [[gnu::weak]]
@@ -77,7 +79,7 @@ UNWRITTEN Result<void> copy_to_user(VirtAddr to, const void* from, size_t bytes)
 UNWRITTEN Result<size_t> copy_text_from_user(std::span<char> to, VirtAddr from) { return Error::Unsupported; }
 } // namespace mm
 namespace mm::fault {
-UNWRITTEN Decision handle(AddressSpace* space, const FaultInfo& fault) { return {}; }
+UNWRITTEN Decision handle(AddressSpace* space, const FaultInfo& fault) { return {shared_range::resolve(fault) ? Outcome::Resolved : Outcome::Signal, Reason::None}; }
 UNWRITTEN const char* reason_text(Reason reason) { return nullptr; }
 UNWRITTEN Statistics statistics() { return {}; }
 } // namespace mm::fault
@@ -119,3 +121,6 @@ namespace proc::console {
 UNWRITTEN fs::Node& node() { PANIC("not written yet"); }
 UNWRITTEN void set_sink(void (*sink)(const char* text, size_t bytes)) {  }
 } // namespace proc::console
+namespace i386 {
+UNWRITTEN void set_user_exception_handler(void (*handler)(TrapFrame& frame, VirtAddr fault_address)) {  }
+} // namespace i386

@@ -20,12 +20,12 @@ bool copy_entry(VirtAddr address) {
     return true;
 }
 
+} // namespace
+
 bool resolve(const FaultInfo& fault) {
     if (fault.present || fault.user || fault.address.value() < kSharedBegin) return false;
     return copy_entry(fault.address);
 }
-
-} // namespace
 
 void initialize() { set_page_fault_handler(resolve); }
 
