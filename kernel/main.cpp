@@ -33,6 +33,7 @@
 #include "mm/report/reports.h"
 #include "monitor/crash_test.h"
 #include "monitor/monitor.h"
+#include "proc/console.h"
 #include "proc/process.h"
 #include "proc/signals.h"
 #include "proc/system_calls.h"
@@ -120,6 +121,7 @@ void start_processes() {
 void run_init() {
     static const char* const arguments[] = {"init"};
     if (!CONFIG_PAGING || !fs::is_mounted() || find_option(boot_information().command_line, "monitor")) return;
+    proc::console::initialize();
     const Result<proc::ProcessId> init = proc::spawn("/bin/init", arguments);
     if (init.is_error()) {
         print("/bin/init: {}\n", init.error());

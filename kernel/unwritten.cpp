@@ -9,14 +9,13 @@
 #include "mm/object/memory_object.h"
 #include "mm/paging/kernel_stacks.h"
 #include "mm/paging/shared_range.h"
+#include "mm/report/reports.h"
 #include "mm/space/address_space.h"
 #include "mm/space/user_memory.h"
-#include "proc/console.h"
 #include "proc/process.h"
 #include "proc/program.h"
 #include "proc/scheduler.h"
 #include "proc/signals.h"
-#include "proc/system_calls.h"
 #include "arch/i386/fixups.h"
 #include "arch/i386/user_mode.h"
 
@@ -111,16 +110,12 @@ UNWRITTEN void wake(Process& process) {  }
 [[noreturn, gnu::weak]] void leave() { PANIC("not written yet"); }
 UNWRITTEN Statistics statistics() { return {}; }
 } // namespace proc::scheduler
-namespace proc::system_calls {
-UNWRITTEN void initialize() {  }
-UNWRITTEN int error_number(Error error) { return {}; }
-UNWRITTEN void set_debug_handler(Handler handler) {  }
-UNWRITTEN uint32_t count() { return {}; }
-} // namespace proc::system_calls
-namespace proc::console {
-UNWRITTEN fs::Node& node() { PANIC("not written yet"); }
-UNWRITTEN void set_sink(void (*sink)(const char* text, size_t bytes)) {  }
-} // namespace proc::console
+namespace mm::report {
+UNWRITTEN void maps(const AddressSpace* space, TextWriter write, void* context) {  }
+} // namespace mm::report
 namespace i386 {
 UNWRITTEN void set_user_exception_handler(void (*handler)(TrapFrame& frame, VirtAddr fault_address)) {  }
+UNWRITTEN void initialize_system_calls(const SystemCallTable& table) {  }
+UNWRITTEN uint32_t system_call_count() { return {}; }
+UNWRITTEN TrapFrame& user_frame(VirtAddr top) { PANIC("not written yet"); }
 } // namespace i386

@@ -56,6 +56,8 @@ constexpr size_t kBufferBytes = 256;
 char buffer[kBufferBytes];
 volatile size_t begin = 0, end = 0;
 
+void (*listener)() = nullptr;
+
 void receive() {
     while (in_byte(kLineStatus) & kDataReady) {
         const auto character = static_cast<char>(in_byte(kData));
@@ -63,6 +65,7 @@ void receive() {
         buffer[end % kBufferBytes] = character;
         end = end + 1;
     }
+    if (listener) listener();
 }
 
 bool has_port() { return in_byte(kLineStatus) != kNoDevice; }
@@ -88,6 +91,8 @@ void enable_serial_input() {
     out_byte(kInterruptEnable, kDataAvailable);
     receive(); // what is there already raises no interrupt any more
 }
+
+void set_serial_listener(void (*new_listener)()) { listener = new_listener; }
 
 std::optional<char> poll_serial() {
     if (begin == end) return std::nullopt;

@@ -11,5 +11,8 @@ void initialize_serial();
 /// Lets arriving characters interrupt, and keeps up to 256 of them: somebody typing ahead, or pasting, loses nothing.
 void enable_serial_input();
 
+/// Has `listener` called (in the interrupt, with interrupts off) whenever characters have arrived.
+void set_serial_listener(void (*listener)());
+
 /// The next character that has arrived since enable_serial_input(), if there is one.
 std::optional<char> poll_serial();

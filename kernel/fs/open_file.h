@@ -13,6 +13,7 @@ struct OpenFile {
     bool readable;
     bool writable;
     uint32_t references;
+    bool append = false;   ///< Every write goes to the end (abi::O_APPEND); who writes sees to it.
 };
 
 /// Wraps a node (and takes over the caller's reference to it).

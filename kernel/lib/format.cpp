@@ -106,10 +106,12 @@ void add_console(void (*write)(const char* text, size_t length)) {
     if (console_count < kMaxConsoles) consoles[console_count++] = write;
 }
 
+void print_text(const char* text, size_t length) {
+    for (size_t i = 0; i < console_count; ++i) consoles[i](text, length);
+}
+
 void print_arguments(const char* format, std::span<const FormatArgument> arguments) {
-    auto to_consoles = [](void*, const char* text, size_t length) {
-        for (size_t i = 0; i < console_count; ++i) consoles[i](text, length);
-    };
+    auto to_consoles = [](void*, const char* text, size_t length) { print_text(text, length); };
     format_text(to_consoles, nullptr, format, arguments);
 }
 

@@ -53,6 +53,9 @@ void print_arguments(const char* format, std::span<const FormatArgument> argumen
 /// Adds a console (serial line, screen). At most four; drivers call it once each at boot.
 void add_console(void (*write)(const char* text, size_t length));
 
+/// Writes text as it is to every console.
+void print_text(const char* text, size_t length);
+
 /// Prints on every console.
 template <typename... T>
 void print(const char* format, T... values) {

@@ -9,6 +9,9 @@
 
 namespace proc::console {
 
+/// Has arriving characters wake who waits for them. Once, before the first program that reads.
+void initialize();
+
 /// The one node.
 fs::Node& node();
 

@@ -29,6 +29,7 @@ struct MemoryObject {
     const ObjectOperations* operations;
     uint32_t references;  ///< 1 when it is handed out.
     size_t pages;         ///< Its length. The last page of a file is filled up with zeros.
+    bool is_shared_memory = false;  ///< From create_shared_memory(): user code may write to it in a shared area.
 };
 
 inline void retain(MemoryObject& object) { ++object.references; }

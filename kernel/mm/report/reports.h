@@ -3,7 +3,12 @@
 #pragma once
 
 #include "lib/address.h"
+#include "lib/format.h"
 #include "mm/paging/page_table.h"
+
+namespace mm {
+class AddressSpace;
+}
 
 namespace mm::report {
 
@@ -45,6 +50,9 @@ void heap_summary();
 /// What is to be said about a page fault at `address` when that lies where vmalloc or mmio map: whose guard page it is, or whose
 /// freed area. nullptr for any other address. For set_fault_namer().
 const char* explain_vmalloc_fault(VirtAddr address);
+
+/// The areas of an address space, one a line, as /proc/PID/maps on Linux: range, rights, sharing, sizes, residents, backing.
+void maps(const AddressSpace* space, TextWriter write, void* context);
 
 /// Has panics about a page show the walk.
 void explain_faults();

@@ -1,0 +1,125 @@
+// What the kernel tells about itself.
+#include <cstddef>
+
+#include "abi/process.h"
+#include "drivers/power.h"
+#include "drivers/timer.h"
+#include "lib/memory.h"
+#include "mm/fault/page_fault.h"
+#include "mm/heap/slab.h"
+#include "mm/paging/vmalloc.h"
+#include "mm/physical/frame_allocator.h"
+#include "mm/physical/frame_cache.h"
+#include "mm/physical/frames.h"
+#include "mm/physical/watermarks.h"
+#include "mm/report/reports.h"
+#include "mm/space/address_space.h"
+#include "mm/space/user_memory.h"
+#include "proc/calls/calls.h"
+#include "proc/process.h"
+
+namespace proc::calls {
+
+namespace {
+
+constexpr uint32_t kMillisecondsPerTick = 1000 / kTimerHertz;
+
+/// Text on its way to user memory. What does not fit is left out; after an error nothing more is written.
+struct UserText {
+    VirtAddr at;
+    size_t left;
+    size_t written = 0;
+    Result<void> result = {};
+
+    static void write(void* context, const char* text, size_t length) {
+        auto& to = *static_cast<UserText*>(context);
+        const size_t bytes = length < to.left ? length : to.left;
+        if (bytes == 0 || to.result.is_error()) return;
+        to.result = mm::copy_to_user(to.at, text, bytes);
+        to.at = to.at + static_cast<uint32_t>(bytes);
+        to.left -= bytes;
+        to.written += bytes;
+    }
+};
+
+/// The process at one place in the list, described.
+struct Search {
+    uint32_t left;
+    bool found = false;
+    abi::ProcessInfo info = {};
+};
+
+void describe(const Process& process, abi::ProcessInfo& info) {
+    info.pid = process.pid;
+    info.parent = process.parent == nullptr ? 0 : process.parent->pid;
+    info.state = process.state;
+    info.milliseconds = process.timer_ticks * kMillisecondsPerTick;
+    memcpy(info.name, process.name, sizeof info.name);
+    if (process.space == nullptr) return;
+    const mm::SpaceStatistics space = mm::spaces::statistics(process.space);
+    info.mapped_pages = space.mapped;
+    info.resident_pages = space.resident;
+    info.shared_pages = space.shared;
+    info.page_table_frames = space.page_tables;
+}
+
+void visit(void* context, Process& process) {
+    auto& search = *static_cast<Search*>(context);
+    if (search.found || search.left-- > 0) return;
+    search.found = true;
+    describe(process, search.info);
+}
+
+void add_zone(abi::MemoryInfo& info, mm::Zone zone) {
+    info.total += mm::watermarks::frames_of_memory(zone);
+    info.free += mm::frame_allocator::free_frames(zone) + mm::frame_cache::hot_count(zone);
+    info.cached_zeroed += mm::frame_cache::zeroed_count(zone);
+}
+
+void add_heap_frames(void* context, const mm::slab::Statistics& cache) {
+    static_cast<abi::MemoryInfo*>(context)->heap_frames += cache.frames;
+}
+
+} // namespace
+
+Result<uint32_t> memory_info(const Arguments& arguments) {
+    abi::MemoryInfo info{};
+    for (const mm::Zone zone : mm::kAllZones) add_zone(info, zone);
+    info.in_use = mm::frames::in_use();
+    mm::slab::for_each_cache(add_heap_frames, &info);
+    info.vmalloc_pages = mm::vmalloc::statistics().pages;
+    info.processes = count();
+    info.faults = mm::fault::statistics().faults;
+    info.signals = mm::fault::statistics().signals;
+    TRY(mm::write_user(VirtAddr(arguments[0]), info));
+    return 0;
+}
+
+Result<uint32_t> maps(const Arguments& arguments) {
+    const Process* const process = find(arguments[0]);
+    if (process == nullptr || process->space == nullptr) return Error::NotFound;
+    UserText text{VirtAddr(arguments[1]), arguments[2]};
+    mm::report::maps(process->space, UserText::write, &text);
+    TRY(text.result);
+    return text.written;
+}
+
+Result<uint32_t> processes(const Arguments& arguments) {
+    Search search{arguments[0]};
+    for_each(visit, &search);
+    if (!search.found) return Error::NotFound;
+    TRY(mm::write_user(VirtAddr(arguments[1]), search.info));
+    return 0;
+}
+
+Result<uint32_t> uptime(const Arguments&) { return timer_ticks() * kMillisecondsPerTick; }
+
+Result<uint32_t> shut_down(const Arguments&) {
+    const Process& process = current();
+    constexpr ProcessId init = 1;
+    const bool may = process.pid == init || (process.parent != nullptr && process.parent->pid == init);
+    if (!may) return Error::AccessDenied;
+    shut_down_machine();
+}
+
+} // namespace proc::calls
