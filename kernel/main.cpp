@@ -18,6 +18,7 @@
 #include "lib/format.h"
 #include "lib/image.h"
 #include "lib/panic.h"
+#include "lib/random.h"
 #include "lib/text.h"
 #include "mm/heap/finding.h"
 #include "mm/heap/slab.h"
@@ -130,10 +131,18 @@ void run_init() {
     while (!proc::wait(init.value()).is_error()) {}
 }
 
+/// `seed=N` makes everything that chance decides repeat; else the time since power-on is the seed.
+void choose_seed() {
+    const char* option = find_option(boot_information().command_line, "seed");
+    const Result<uint32_t> seed = option ? parse_number(option) : Error::NotFound;
+    seed_random(seed.is_error() ? static_cast<uint32_t>(Cpu::ticks()) : seed.value());
+}
+
 /// The rest of the boot, on the stack with a guard page.
 void finish_boot() {
     // Tests of the frame allocator boot without the heap: they begin when that hands out nothing yet.
     const bool has_heap = !find_option(boot_information().command_line, "without_heap");
+    choose_seed();
     initialize_timer();
     if (has_heap) {
         start_heap();

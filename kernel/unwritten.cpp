@@ -42,46 +42,9 @@ UNWRITTEN Result<void> make_folder(const char* path) { return Error::Unsupported
 UNWRITTEN Result<Entry> entry(const char* folder, size_t index) { return Error::Unsupported; }
 UNWRITTEN Result<VolumeStatistics> volume_statistics() { return Error::Unsupported; }
 } // namespace fs
-namespace mm {
-UNWRITTEN Result<MemoryObject*> create_shared_memory(size_t pages) { return Error::Unsupported; }
-UNWRITTEN Result<MemoryObject*> create_file_object(const PageSource& source) { return Error::Unsupported; }
-} // namespace mm
-namespace mm::spaces {
-UNWRITTEN Result<AddressSpace*> create(uint32_t random, const SpaceLimits& limits) { return Error::Unsupported; }
-UNWRITTEN void destroy(AddressSpace* space) {  }
-UNWRITTEN Result<AddressSpace*> fork(AddressSpace* space) { return Error::Unsupported; }
-UNWRITTEN void activate(AddressSpace* space) {  }
-UNWRITTEN AddressSpace* active() { return nullptr; }
-UNWRITTEN PageDirectory directory(const AddressSpace* space) { PANIC("not written yet"); }
-UNWRITTEN const areas::Set* areas_of(const AddressSpace* space) { return nullptr; }
-UNWRITTEN SpaceStatistics statistics(const AddressSpace* space) { return {}; }
-UNWRITTEN SpaceLimits& limits(AddressSpace* space) { PANIC("not written yet"); }
-UNWRITTEN VirtAddr execute_line(const AddressSpace* space) { PANIC("not written yet"); }
-UNWRITTEN Result<VirtAddr> map(AddressSpace* space, const MapRequest& request) { return Error::Unsupported; }
-UNWRITTEN Result<void> unmap(AddressSpace* space, AddressRange range) { return Error::Unsupported; }
-UNWRITTEN Result<void> protect(AddressSpace* space, AddressRange range, Protection protection) { return Error::Unsupported; }
-UNWRITTEN void place_heap(AddressSpace* space, VirtAddr image_end) {  }
-UNWRITTEN VirtAddr heap_begin(const AddressSpace* space) { PANIC("not written yet"); }
-UNWRITTEN VirtAddr heap_end(const AddressSpace* space) { PANIC("not written yet"); }
-UNWRITTEN Result<void> set_heap_end(AddressSpace* space, VirtAddr end) { return Error::Unsupported; }
-UNWRITTEN Result<VirtAddr> map_stack(AddressSpace* space) { return Error::Unsupported; }
-UNWRITTEN Result<VirtAddr> place_image(AddressSpace* space, size_t text_pages, size_t data_pages) { return Error::Unsupported; }
-UNWRITTEN Result<void> discard(AddressSpace* space, AddressRange range) { return Error::Unsupported; }
-UNWRITTEN Result<void> resolve_page(AddressSpace* space, VirtAddr address) { return Error::Unsupported; }
-UNWRITTEN Result<void> copy_into(AddressSpace* space, VirtAddr to, const void* from, size_t bytes) { return Error::Unsupported; }
-UNWRITTEN bool is_resident(const AddressSpace* space, VirtAddr address) { return false; }
-UNWRITTEN void check_invariants(const AddressSpace* space) {  }
-} // namespace mm::spaces
-namespace mm {
-UNWRITTEN Result<void> copy_from_user(void* to, VirtAddr from, size_t bytes) { return Error::Unsupported; }
-UNWRITTEN Result<void> copy_to_user(VirtAddr to, const void* from, size_t bytes) { return Error::Unsupported; }
-UNWRITTEN Result<size_t> copy_text_from_user(std::span<char> to, VirtAddr from) { return Error::Unsupported; }
-} // namespace mm
-namespace mm::fault {
-UNWRITTEN Decision handle(AddressSpace* space, const FaultInfo& fault) { return {shared_range::resolve(fault) ? Outcome::Resolved : Outcome::Signal, Reason::None}; }
-UNWRITTEN const char* reason_text(Reason reason) { return nullptr; }
-UNWRITTEN Statistics statistics() { return {}; }
-} // namespace mm::fault
+namespace i386 {
+UNWRITTEN void set_user_code_limit(VirtAddr line) {  }
+} // namespace i386
 namespace mm::kernel_stacks {
 UNWRITTEN Result<VirtAddr> allocate() { return Error::Unsupported; }
 UNWRITTEN void free(VirtAddr top) {  }

@@ -1,6 +1,5 @@
 #include "mm/paging/shared_range.h"
 
-#include "arch/fault_info.h"
 #include "mm/paging/page_table.h"
 #include "mm/paging/pte.h"
 #include "mm/physical/frame_memory.h"

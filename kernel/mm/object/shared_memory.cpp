@@ -1,0 +1,53 @@
+// Memory that several address spaces map: frames that appear as they are asked for.
+#include <cstddef>
+#include <cstdint>
+
+#include "lib/format.h"
+#include "lib/panic.h"
+#include "mm/heap/kmalloc.h"
+#include "mm/object/memory_object.h"
+#include "mm/object/object_frames.h"
+#include "mm/physical/frames.h"
+
+namespace mm {
+
+namespace {
+
+struct SharedMemory {
+    MemoryObject object;
+    ObjectFrames frames;
+};
+
+SharedMemory& shared(MemoryObject& object) { return reinterpret_cast<SharedMemory&>(object); }
+
+void name(const MemoryObject&, char* text, size_t bytes) { format_into({text, bytes}, "shared memory"); }
+
+Result<FrameNumber> page(MemoryObject& object, size_t index) {
+    if (index >= object.pages) return Error::OutOfRange;
+    SharedMemory& memory = shared(object);
+    if (!memory.frames.has(index)) memory.frames.put(index, TRY(frames::allocate(Zone::High, Contents::Zeroed)));
+    return memory.frames.share(index);
+}
+
+void destroy(MemoryObject& object) {
+    shared(object).frames.destroy();
+    KASSERT("a shared memory is a block of the heap", !kfree(&object).is_error());
+}
+
+constexpr ObjectOperations kOperations{name, page, destroy};
+
+} // namespace
+
+Result<MemoryObject*> create_shared_memory(size_t pages) {
+    if (pages == 0) return Error::InvalidArgument;
+    auto* memory = static_cast<SharedMemory*>(TRY(kmalloc(sizeof(SharedMemory))));
+    const Result<void> made = memory->frames.create(pages);
+    if (made.is_error()) {
+        KASSERT("a shared memory is a block of the heap", !kfree(memory).is_error());
+        return made.error();
+    }
+    memory->object = {.operations = &kOperations, .references = 1, .pages = pages};
+    return &memory->object;
+}
+
+} // namespace mm

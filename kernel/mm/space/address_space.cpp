@@ -1,0 +1,131 @@
+// An address space comes, is copied, becomes active, and goes.
+#include "mm/space/address_space.h"
+
+#include <cstddef>
+#include <cstdint>
+
+#include "arch/cpu.h"
+#include "arch/i386/user_mode.h"
+#include "lib/panic.h"
+#include "mm/heap/kmalloc.h"
+#include "mm/physical/frame_table.h"
+#include "mm/space/present_pages.h"
+#include "mm/space/space.h"
+#include "mm/space/user_layout.h"
+
+namespace mm::spaces {
+
+namespace {
+
+constinit AddressSpace* active_space = nullptr;
+
+void must_free(AddressSpace* space) {
+    KASSERT("an address space is a block of the heap", !kfree(space).is_error());
+}
+
+/// A space with an empty directory and no areas, and otherwise as `model`.
+Result<AddressSpace*> create_like(const AddressSpace& model) {
+    auto* space = static_cast<AddressSpace*>(TRY(kmalloc(sizeof(AddressSpace))));
+    *space = model;
+    const Result<PageDirectory> directory = page_table::create();
+    if (directory.is_error()) {
+        must_free(space);
+        return directory.error();
+    }
+    const Result<areas::Set*> set = areas::create();
+    if (set.is_error()) {
+        KASSERT("a directory that is not active can go", !page_table::destroy(directory.value()).is_error());
+        must_free(space);
+        return set.error();
+    }
+    space->directory = directory.value();
+    space->areas = set.value();
+    space->mapped = space->resident = space->unreachable = 0;
+    return space;
+}
+
+/// What fork() carries through the areas of the parent.
+struct Copying {
+    const AddressSpace& from;
+    AddressSpace& to;
+    Result<void> result;
+};
+
+void copy_area(void* context, const Area& area) {
+    auto& copying = *static_cast<Copying*>(context);
+    if (copying.result.is_error()) return;
+    // The area first: what has been copied so far, destroy() finds through the areas.
+    copying.result = areas::insert(copying.to.areas, area);
+    if (copying.result.is_error()) return;
+    if (area.object) area.object->references += area.range.pages();
+    copying.to.mapped += area.range.pages();
+    if (grants_nothing(area.protection)) copying.to.unreachable += area.range.pages();
+    copying.result = copy_pages(copying.to, copying.from, area);
+}
+
+void abandon_area(void* context, const Area& area) {
+    abandon_pages(*static_cast<AddressSpace*>(context), area.range);
+    if (!area.object) return;
+    area.object->references -= area.range.pages() - 1;
+    release(*area.object);
+}
+
+} // namespace
+
+Result<AddressSpace*> create(uint32_t random, const SpaceLimits& limits) {
+    AddressSpace model;
+    model.limits = limits;
+    model.random = Random(random);
+    AddressSpace* const space = TRY(create_like(model));
+    choose_layout(*space);
+    return space;
+}
+
+void destroy(AddressSpace* space) {
+    KASSERT("an address space that goes is not active", space != active_space);
+    areas::for_each(space->areas, abandon_area, space);
+    KASSERT("every present page lies in an area", space->resident == 0);
+    areas::destroy(space->areas);
+    KASSERT("a directory that is not active can go", !page_table::destroy(space->directory).is_error());
+    must_free(space);
+}
+
+Result<AddressSpace*> fork(AddressSpace* space) {
+    AddressSpace* const child = TRY(create_like(*space));
+    Copying copying{*space, *child, {}};
+    areas::for_each(space->areas, copy_area, &copying);
+    if (!copying.result.is_error()) return child;
+    destroy(child);
+    return copying.result.error();
+}
+
+void activate(AddressSpace* space) {
+    active_space = space;
+    const PhysAddr wanted = (space ? space->directory : kernel_directory()).frame.address();
+    if (Cpu::page_directory() != wanted) Cpu::load_page_directory(wanted);
+    if (space) i386::set_user_code_limit(space->execute_line);
+}
+
+AddressSpace* active() { return active_space; }
+PageDirectory directory(const AddressSpace* space) { return space->directory; }
+const areas::Set* areas_of(const AddressSpace* space) { return space->areas; }
+SpaceLimits& limits(AddressSpace* space) { return space->limits; }
+VirtAddr execute_line(const AddressSpace* space) { return space->execute_line; }
+
+SpaceStatistics statistics(const AddressSpace* space) {
+    SpaceStatistics figures{.mapped = space->mapped,
+                            .resident = space->resident,
+                            .shared = 0,
+                            .page_tables = 1,
+                            .areas = areas::count(space->areas)};
+    const AddressRange user{VirtAddr(kUserBegin), VirtAddr(kUserEnd)};
+    for (VirtAddr slot = user.begin; slot < user.end; slot = slot + kLargePageSize) {
+        figures.page_tables += directory_entry(space->directory, slot).is_table();
+    }
+    for_each_present(space->directory, user, [&](const PresentPage& page) {
+        if (frame_table::info(page.frame).references > 1) figures.shared += page.pages();
+    });
+    return figures;
+}
+
+} // namespace mm::spaces

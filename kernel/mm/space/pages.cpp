@@ -1,0 +1,192 @@
+// The pages of an address space: making them present, taking them away, copying them for fork().
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "lib/memory.h"
+#include "lib/panic.h"
+#include "mm/paging/page_table.h"
+#include "mm/physical/frame_memory.h"
+#include "mm/physical/frame_table.h"
+#include "mm/physical/frames.h"
+#include "mm/space/present_pages.h"
+#include "mm/space/space.h"
+
+namespace mm::spaces {
+
+namespace {
+
+/// Pages that make_absent() takes out at once: their frames are remembered until no translation leads to them any more.
+constexpr size_t kBatch = 128;
+
+void must_release(FrameNumber frame) {
+    KASSERT("a present page has a reference of its frame", !frames::release(frame).is_error());
+}
+
+void must_release(const PresentPage& page) {
+    if (page.size == PageSize::Small) return must_release(page.frame);
+    KASSERT("a large page has a reference of its run", !frames::release_run(page.frame, kLargeOrder).is_error());
+}
+
+Result<FrameNumber> copy_of(FrameNumber frame) {
+    const FrameNumber copy = TRY(frames::allocate(Zone::High, Contents::Unspecified));
+    copy_frame(copy, frame);
+    return copy;
+}
+
+/// The object's page is everybody's: only an area that shares it, or never writes it, may show it as it is.
+Result<FrameNumber> object_page(const Area& area, VirtAddr page) {
+    const size_t index = area.first_page + AddressRange{area.range.begin, page}.pages();
+    const FrameNumber frame = TRY(area.object->operations->page(*area.object, index));
+    if (area.sharing == Sharing::Shared || !area.protection.write) return frame;
+    const Result<FrameNumber> copy = copy_of(frame);
+    must_release(frame);
+    return copy;
+}
+
+/// The frame that `page` of the area shows first, with a reference for it.
+Result<FrameNumber> first_contents(const Area& area, VirtAddr page) {
+    return area.object ? object_page(area, page) : frames::allocate(Zone::High, Contents::Zeroed);
+}
+
+/// Maps a frame whose reference the caller has; drops that when there is no page table for it.
+Result<void> enter(AddressSpace& space, VirtAddr page, FrameNumber frame, Protection protection) {
+    const Result<void> mapped = page_table::map(space.directory, page, frame, 1, PageSize::Small, rights_of(protection));
+    if (mapped.is_error()) {
+        must_release(frame);
+        return mapped;
+    }
+    ++space.resident;
+    return {};
+}
+
+Result<void> copy_page(AddressSpace& to, const Area& area, const PresentPage& page) {
+    // A private page whose frame has other owners shows the page of its object, and cannot be written.
+    const bool is_own = area.sharing == Sharing::Private && frame_table::info(page.frame).references == 1;
+    if (is_own) return enter(to, page.address, TRY(copy_of(page.frame)), area.protection);
+    frames::share(page.frame);
+    return enter(to, page.address, page.frame, area.protection);
+}
+
+} // namespace
+
+Result<void> make_page(AddressSpace& space, const Area& area, VirtAddr page) {
+    if (space.resident >= space.limits.resident) return Error::LimitReached;
+    return enter(space, page, TRY(first_contents(area, page)), area.protection);
+}
+
+Result<void> make_present(AddressSpace& space, const Area& area) {
+    if (grants_nothing(area.protection)) return {};
+    for (VirtAddr page = area.range.begin; page < area.range.end; page = page + kPageSize) {
+        const Result<void> made = make_page(space, area, page);
+        if (!made.is_error()) continue;
+        if (made.error() == Error::OutOfRange) break; // past the end of the object: whoever looks there gets a signal
+        make_absent(space, {area.range.begin, page});
+        return made;
+    }
+    return {};
+}
+
+void make_absent(AddressSpace& space, AddressRange range) {
+    PresentPage batch[kBatch];
+    for (VirtAddr begin = range.begin; begin < range.end;) {
+        VirtAddr end = slot_end(begin, range.end);
+        const Pde pde = directory_entry(space.directory, begin);
+        if (pde.is_table()) end = std::min(end, begin + kBatch * kPageSize);
+        if (pde.is_present()) {
+            size_t count = 0;
+            size_t pages = 0;
+            for_each_present(space.directory, {begin, end}, [&](const PresentPage& page) {
+                batch[count++] = page;
+                pages += page.pages();
+            });
+            const Result<void> unmapped = page_table::unmap(space.directory, begin, AddressRange{begin, end}.pages());
+            KASSERT("unmap() needs no memory when no large page is split", !unmapped.is_error());
+            for (size_t i = 0; i < count; ++i) must_release(batch[i]);
+            space.resident -= pages;
+        }
+        begin = end;
+    }
+}
+
+Result<void> split_large_pages(AddressSpace& /* space */, AddressRange /* range */) { return {}; }
+
+void update_rights(AddressSpace& space, const Area& area) {
+    const Rights rights = rights_of(area.protection);
+    const bool may_be_written = area.sharing == Sharing::Private && area.protection.write;
+    for (VirtAddr page = area.range.begin; page < area.range.end; page = page + kPageSize) {
+        const Result<Translation> seen = page_table::translate(space.directory, page);
+        if (seen.is_error()) continue;
+        const FrameNumber frame = FrameNumber::containing(seen.value().address);
+        if (may_be_written && frame_table::info(frame).references > 1) {
+            // It showed the object's page, and may be written from now on: the next look makes a copy.
+            make_absent(space, {page, page + kPageSize});
+            continue;
+        }
+        const Result<void> changed = page_table::protect(space.directory, page, 1, rights);
+        KASSERT("protect() changes a page that is there", !changed.is_error());
+    }
+}
+
+Result<void> copy_pages(AddressSpace& to, const AddressSpace& from, const Area& area) {
+    Result<void> copied;
+    for_each_present(from.directory, area.range, [&](const PresentPage& page) {
+        if (!copied.is_error()) copied = copy_page(to, area, page);
+    });
+    return copied;
+}
+
+void abandon_pages(AddressSpace& space, AddressRange range) {
+    for_each_present(space.directory, range, [&](const PresentPage& page) {
+        must_release(page);
+        space.resident -= page.pages();
+    });
+}
+
+namespace {
+
+/// The frame of a page that is the space's own, so that it may be written whatever the page's rights are. A page that shows its
+/// object's frame becomes a copy.
+Result<FrameNumber> own_frame(AddressSpace& space, VirtAddr page) {
+    const Area* area = areas::find(space.areas, page);
+    if (!area) return Error::NotMapped;
+    if (area->sharing == Sharing::Shared) return Error::AccessDenied;
+    TRY(resolve_page(&space, page));
+    const Translation seen = TRY(page_table::translate(space.directory, page));
+    const FrameNumber frame = FrameNumber::containing(seen.address);
+    if (seen.size == PageSize::Large || frame_table::info(frame).references == 1) return frame;
+    const FrameNumber copy = TRY(copy_of(frame));
+    make_absent(space, {page, page + kPageSize});
+    TRY(enter(space, page, copy, area->protection));
+    return copy;
+}
+
+} // namespace
+
+Result<void> copy_into(AddressSpace* space, VirtAddr to, const void* from, size_t bytes) {
+    const auto* source = static_cast<const uint8_t*>(from);
+    for (size_t done = 0; done < bytes;) {
+        const VirtAddr at = to + done;
+        const size_t count = std::min<size_t>(bytes - done, kPageSize - at.page_offset());
+        const FrameNumber frame = TRY(own_frame(*space, VirtAddr(align_down(at.value(), kPageSize))));
+        memcpy(frame_memory(frame).as<uint8_t>() + at.page_offset(), source + done, count);
+        done += count;
+    }
+    return {};
+}
+
+Result<void> resolve_page(AddressSpace* space, VirtAddr address) {
+    const Area* area = areas::find(space->areas, address);
+    if (!area) return Error::NotMapped;
+    const VirtAddr page(align_down(address.value(), kPageSize));
+    if (is_resident(space, page)) return {};
+    return make_page(*space, *area, page);
+}
+
+bool is_resident(const AddressSpace* space, VirtAddr address) {
+    const Pde pde = directory_entry(space->directory, address);
+    if (!pde.is_table()) return pde.is_present();
+    return frame_memory(pde.frame()).as<Pte>()[address.table_index()].is_present();
+}
+
+} // namespace mm::spaces

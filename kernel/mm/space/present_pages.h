@@ -1,0 +1,56 @@
+/// @file
+/// Reading the page tables of a space: their format is the CPU's, whoever wrote them.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "mm/paging/page_table.h"
+#include "mm/paging/pte.h"
+#include "mm/physical/frame_memory.h"
+#include "mm/space/areas.h"
+
+namespace mm::spaces {
+
+/// One present page.
+struct PresentPage {
+    VirtAddr address;   ///< Of the page, or of the large page.
+    FrameNumber frame;  ///< Its only, or first frame.
+    PageSize size;
+    Rights rights;
+    bool is_dirty;
+
+    constexpr size_t pages() const { return static_cast<uint32_t>(size) / kPageSize; }
+};
+
+inline constexpr Order kLargeOrder{10};
+
+inline Pde directory_entry(PageDirectory directory, VirtAddr address) {
+    return frame_memory(directory.frame).as<Pde>()[address.directory_index()];
+}
+
+/// One past the last page of the 4 MiB that `address` lies in, or `end` if that comes first.
+inline VirtAddr slot_end(VirtAddr address, VirtAddr end) {
+    return std::min(VirtAddr(align_down(address.value(), kLargePageSize)) + kLargePageSize, end);
+}
+
+/// Shows every present page that begins in the range or lies across its begin, lowest first. `visit` must not change the tables.
+template <typename Visit>
+void for_each_present(PageDirectory directory, AddressRange range, Visit visit) {
+    for (VirtAddr slot = range.begin; slot < range.end; slot = slot_end(slot, range.end)) {
+        const Pde pde = directory_entry(directory, slot);
+        if (pde.is_large_page()) {
+            const VirtAddr begin(align_down(slot.value(), kLargePageSize));
+            visit(PresentPage{begin, pde.frame(), PageSize::Large, pde.rights(), pde.is_dirty()});
+        }
+        if (!pde.is_table()) continue;
+        const FrameMemory table = frame_memory(pde.frame());
+        const VirtAddr end = slot_end(slot, range.end);
+        for (VirtAddr page = slot; page < end; page = page + kPageSize) {
+            const Pte pte = table.as<Pte>()[page.table_index()];
+            if (pte.is_present()) visit(PresentPage{page, pte.frame(), PageSize::Small, pte.rights(), pte.is_dirty()});
+        }
+    }
+}
+
+} // namespace mm::spaces

@@ -1,0 +1,93 @@
+/// @file
+/// The inside of an address space, for the files of this folder.
+///
+/// Who owns what: every present page of the user range holds one reference of its frame (a large page: of its run of 1024), so taking
+/// a page away is: forget the entry, drop the reference. Every page of an area with an object holds one reference of that object,
+/// present or not: areas merge and split without anybody being told, and pages do not.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "lib/random.h"
+#include "mm/paging/page_table.h"
+#include "mm/space/address_space.h"
+#include "mm/space/areas.h"
+
+namespace mm {
+
+class AddressSpace {
+public:
+    PageDirectory directory;
+    areas::Set* areas = nullptr;
+    SpaceLimits limits;
+    size_t mapped = 0;         ///< Pages in areas.
+    size_t resident = 0;       ///< Pages present.
+    size_t unreachable = 0;    ///< Pages in areas that grant nothing: while there are any, checked copies must ask the areas.
+    VirtAddr execute_line;     ///< One past the last page that may be executed; kExecutableBegin when there is none.
+    VirtAddr heap_begin;
+    VirtAddr heap_end;         ///< The break, in bytes.
+    VirtAddr mapping_top;      ///< Where mappings begin, downwards.
+    Random random;
+};
+
+namespace spaces {
+
+/// Whether pages appear when an area is made, or when somebody looks at them. Everything works either way.
+inline constexpr bool kMapEagerly = true;
+
+inline constexpr bool grants_nothing(Protection protection) {
+    return !protection.read && !protection.write && !protection.execute;
+}
+
+/// What the page tables say for pages of such an area. A page that grants nothing stays where it is, for the kernel only.
+inline constexpr Rights rights_of(Protection protection) {
+    return {.access = protection.write ? Access::ReadWrite : Access::ReadOnly,
+            .privilege = grants_nothing(protection) ? Privilege::Supervisor : Privilege::User,
+            .scope = Scope::Local};
+}
+
+// pages.cpp: what is present.
+
+/// Makes all pages of `range`, which `area` holds, present; those past the end of the object stay absent, and so do all of an area that
+/// grants nothing. On an error none are.
+/// @return Error::OutOfMemory, LimitReached, DeviceError
+Result<void> make_present(AddressSpace& space, const Area& area);
+
+/// Makes one page present that is not. @return as resolve_page()
+Result<void> make_page(AddressSpace& space, const Area& area, VirtAddr page);
+
+/// Takes the pages of the range out of the page tables, and drops their references. No large page may lie across its ends.
+void make_absent(AddressSpace& space, AddressRange range);
+
+/// Splits the large pages that lie across the ends of the range, so that both sides can go their own ways. They look the same to user
+/// code before and after.
+/// @return Error::OutOfMemory
+Result<void> split_large_pages(AddressSpace& space, AddressRange range);
+
+/// Gives the present pages of an area, whose protection has just changed, the rights that it grants.
+void update_rights(AddressSpace& space, const Area& area);
+
+/// Maps what `from` has present in the area into `to`, which has none of it yet: shared pages the same ones, private ones copied.
+/// @return Error::OutOfMemory; some pages may be there then
+Result<void> copy_pages(AddressSpace& to, const AddressSpace& from, const Area& area);
+
+/// Drops the references of all pages of the area, and leaves the page tables alone: they go as a whole.
+void abandon_pages(AddressSpace& space, AddressRange range);
+
+// placement.cpp: where things go.
+
+void choose_layout(AddressSpace& space);
+/// Moves the line behind the last executable area, and tells the CPU when the space is active.
+void draw_execute_line(AddressSpace& space);
+/// @return Error::AccessDenied when the range lies in the wrong arena for the protection; Error::InvalidArgument for one that the
+///         i386, or W^X, cannot grant
+Result<void> check_protection(Protection protection);
+Result<void> check_arena(AddressRange range, Protection protection);
+Result<VirtAddr> find_place(AddressSpace& space, const MapRequest& request);
+
+/// @return Error::InvalidArgument for an empty range, Misaligned, OutOfRange
+Result<void> check_range(AddressRange range);
+
+} // namespace spaces
+} // namespace mm
