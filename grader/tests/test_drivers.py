@@ -86,8 +86,13 @@ def test_shift_ctrl_and_backspace(machine):
 
 
 def test_keys_without_a_character_type_nothing(machine):
-    machine.press("up", "f5", "left", "q", "7", "ret")
+    machine.press("up", "f5", "left", "home", "q", "delete", "pgdn", "7", "ret")
     assert '"q7" is no command' in machine.wait_for('"q7')
+
+
+def test_the_keypads_enter_ends_a_line(machine):
+    machine.press("k", "kp_enter")
+    assert '"k" is no command' in machine.wait_for('"k"')
 
 
 def test_the_screen_shows_the_last_lines_of_the_serial_console(machine):

@@ -13,12 +13,24 @@ constexpr char kCtrlC = 3, kBell = 7, kBackspace = '\b', kCtrlU = 21, kDelete = 
 /// Frames that the idle CPU clears between two looks at the keyboard: so few that nobody notices.
 constexpr size_t kClearedAtATime = 4;
 
-char read_character() {
+char read_byte() {
     for (;;) {
         if (const auto character = poll_serial()) return *character;
         if (const auto character = poll_keyboard()) return *character;
         if (mm::frame_cache::fill_zeroed(kClearedAtATime) > 0) continue;
         Cpu::idle(); // until a serial interrupt, or the timer's, which lets us look at the keyboard again
+    }
+}
+
+/// A character; the escape sequences of arrows and other such keys are passed over.
+char read_character() {
+    constexpr char escape = 27;
+    for (;;) {
+        const char character = read_byte();
+        if (character != escape) return character;
+        const char second = read_byte();
+        if (second != '[') return second;
+        while (read_byte() < '@') {} // parameters; what ends the sequence lies above (ECMA-48, 5.4)
     }
 }
 
