@@ -1,9 +1,4 @@
 // Weak stand-ins for what is not written yet. Whoever writes a function removes nothing here; the file goes when all are written.
-#include "drivers/ata.h"
-#include "fs/file_object.h"
-#include "fs/open_file.h"
-#include "fs/partitions.h"
-#include "fs/volume.h"
 #include "lib/panic.h"
 #include "mm/fault/page_fault.h"
 #include "mm/object/memory_object.h"
@@ -22,26 +17,6 @@
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #define UNWRITTEN [[gnu::weak]]
 
-UNWRITTEN void initialize_ata() {  }
-UNWRITTEN size_t ata_disk_count() { return {}; }
-UNWRITTEN const BlockDevice& ata_disk(size_t index) { PANIC("not written yet"); }
-namespace fs {
-UNWRITTEN Result<void> find_fat_partition(const BlockDevice& disk, BlockDevice& part) { return Error::Unsupported; }
-UNWRITTEN Result<mm::MemoryObject*> object_of(Node& node) { return Error::Unsupported; }
-UNWRITTEN Result<OpenFile*> open_file(Node* node, bool readable, bool writable) { return Error::Unsupported; }
-UNWRITTEN void release(OpenFile& file) {  }
-UNWRITTEN Result<size_t> read(OpenFile& file, void* buffer, size_t bytes) { return Error::Unsupported; }
-UNWRITTEN Result<size_t> write(OpenFile& file, const void* buffer, size_t bytes) { return Error::Unsupported; }
-UNWRITTEN Result<void> mount(const BlockDevice& part) { return Error::Unsupported; }
-UNWRITTEN bool is_mounted() { return false; }
-UNWRITTEN Result<void> unmount() { return Error::Unsupported; }
-UNWRITTEN Result<Node*> open(const char* path) { return Error::Unsupported; }
-UNWRITTEN Result<Node*> create(const char* path) { return Error::Unsupported; }
-UNWRITTEN Result<void> remove(const char* path) { return Error::Unsupported; }
-UNWRITTEN Result<void> make_folder(const char* path) { return Error::Unsupported; }
-UNWRITTEN Result<Entry> entry(const char* folder, size_t index) { return Error::Unsupported; }
-UNWRITTEN Result<VolumeStatistics> volume_statistics() { return Error::Unsupported; }
-} // namespace fs
 namespace i386 {
 UNWRITTEN void set_user_code_limit(VirtAddr line) {  }
 } // namespace i386

@@ -1,5 +1,5 @@
 /// @file
-/// What mappings of a file show: one memory object per node, however many map it.
+/// Files as memory: what mmap and exec map.
 #pragma once
 
 #include "fs/node.h"
@@ -8,8 +8,10 @@
 
 namespace fs {
 
-/// The object with the node's pages, with a reference for the caller. It keeps a reference to the node for as long as it lives.
-/// @return Error::WrongKind (not a file), OutOfMemory
+/// The object that shows a file's pages, with a reference for the caller. Whoever maps the same file meanwhile gets the same object. It
+/// holds a reference to the node as long as it lives. After the file was written or cut, who asks gets a new object: mappings from
+/// before go on showing the file as they have read it.
+/// @return Error::WrongKind for what is no file; InvalidArgument for an empty file; OutOfMemory
 Result<mm::MemoryObject*> object_of(Node& node);
 
 } // namespace fs

@@ -29,6 +29,8 @@ struct NodeOperations {
     Result<void> (*truncate)(Node& node, uint32_t bytes);
     /// The last reference is gone.
     void (*destroy)(Node& node);
+    /// "/bin/shell", cut to `bytes`, with a zero byte: what maps and death messages show.
+    void (*name)(const Node& node, char* text, size_t bytes) = nullptr;
 };
 
 /// One file that is open or mapped. Counted: retain() and release() below.

@@ -48,3 +48,6 @@ std::span<const Command> vmalloc_commands();
 
 /// The heap: caches, blocks, findings, leaks.
 std::span<const Command> heap_commands();
+
+/// Disks, files and folders.
+std::span<const Command> file_commands();

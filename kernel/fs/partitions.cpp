@@ -1,0 +1,100 @@
+#include "fs/partitions.h"
+
+#include "lib/format.h"
+#include "lib/memory.h"
+
+namespace fs {
+
+namespace {
+
+// The master boot record: four entries, and a signature (Intel, "Extensible Firmware Interface Specification", 1.10, 11.2.1).
+constexpr size_t kFirstEntry = 446;
+constexpr size_t kEntries = 4;
+constexpr size_t kSignature = 510;
+constexpr uint8_t kFatTypes[] = {0x04, 0x06, 0x0E};
+
+struct [[gnu::packed]] PartitionEntry {
+    uint8_t status;
+    uint8_t first_chs[3]; ///< Cylinder, head and sector of old: not used.
+    uint8_t type;
+    uint8_t last_chs[3];
+    uint32_t first;       ///< Sector.
+    uint32_t sectors;
+};
+static_assert(sizeof(PartitionEntry) == 16);
+
+/// What stands behind a partition's device.
+struct Part {
+    const BlockDevice* disk = nullptr;
+    uint32_t first = 0;
+    char name[16] = {};
+};
+
+constexpr size_t kMaxParts = 8; // one for each disk, and some for tests
+constinit Part parts[kMaxParts];
+
+bool is_fat_type(uint8_t type) {
+    for (const uint8_t known : kFatTypes) {
+        if (type == known) return true;
+    }
+    return false;
+}
+
+/// A FAT boot sector begins with a jump, and says its sectors' size where a boot record has code (Microsoft, FAT 1.03, boot sector).
+bool is_fat_boot_sector(const uint8_t* sector) {
+    const bool jumps = sector[0] == 0xE9 || (sector[0] == 0xEB && sector[2] == 0x90);
+    return jumps && sector[11] == 0 && sector[12] == 2 && sector[16] != 0 && sector[16] <= 2;
+}
+
+Result<void> check_range(const BlockDevice& part, uint32_t first, size_t count) {
+    return first > part.sectors || count > part.sectors - first ? Error::OutOfRange : Error::None;
+}
+
+Result<void> read(const BlockDevice& part, uint32_t first, size_t count, void* buffer) {
+    TRY(check_range(part, first, count));
+    const Part& place = *static_cast<const Part*>(part.driver);
+    return place.disk->read(*place.disk, place.first + first, count, buffer);
+}
+
+Result<void> write(const BlockDevice& part, uint32_t first, size_t count, const void* buffer) {
+    TRY(check_range(part, first, count));
+    const Part& place = *static_cast<const Part*>(part.driver);
+    return place.disk->write(*place.disk, place.first + first, count, buffer);
+}
+
+/// The record of this disk's part: the one that it has already, or a fresh one.
+Result<Part*> place_for(const BlockDevice& disk) {
+    for (Part& place : parts) {
+        if (!place.disk || place.disk == &disk) return &place;
+    }
+    return Error::LimitReached;
+}
+
+} // namespace
+
+Result<void> find_fat_partition(const BlockDevice& disk, BlockDevice& part) {
+    alignas(4) uint8_t sector[kSectorSize];
+    TRY(disk.read(disk, 0, 1, sector));
+    if (sector[kSignature] != 0x55 || sector[kSignature + 1] != 0xAA) return Error::NotFound;
+    if (is_fat_boot_sector(sector)) {
+        part = disk;
+        return {};
+    }
+    for (size_t i = 0; i < kEntries; ++i) {
+        PartitionEntry entry;
+        memcpy(&entry, sector + kFirstEntry + i * sizeof(entry), sizeof(entry));
+        if (!is_fat_type(entry.type)) continue;
+        if (entry.first == 0 || entry.sectors == 0 || entry.first >= disk.sectors || entry.sectors > disk.sectors - entry.first) {
+            return Error::BadFormat;
+        }
+        Part& place = *TRY(place_for(disk));
+        place.disk = &disk;
+        place.first = entry.first;
+        format_into(place.name, "{}p{}", disk.name, i + 1);
+        part = {place.name, entry.sectors, &place, read, write};
+        return {};
+    }
+    return Error::NotFound;
+}
+
+} // namespace fs
