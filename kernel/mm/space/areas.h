@@ -15,8 +15,8 @@
 /// Areas are kept *merged*: whenever one area continues another (continues() below), the two are one area. So the same mappings
 /// always make the same list of areas, however they came about; the tests compare it entry by entry.
 ///
-/// The memory for areas comes from the heap (mm::slab, mm::kmalloc), and all of it goes back: what remove() cuts out, soon; the rest
-/// with destroy().
+/// The memory for areas comes from the heap (mm::slab, mm::kmalloc), and all of it goes back: what remove() cuts out, soon (a set may
+/// keep a few nodes for the next change); the rest with destroy(). Caches that all sets share may stay.
 #pragma once
 
 #include <cstddef>
@@ -76,7 +76,8 @@ namespace areas {
 /// The areas of one address space. What it holds is the piece's own business: complete the type in areas.cpp.
 struct Set;
 
-/// Takes one area, or a part of one. It may read the set, and must not change it.
+/// Takes one area, or a part of one; the reference is good until it returns. It may read the set, and must not change it. How much of
+/// a change that is going on the set shows just then is open.
 using Visit = void (*)(void* context, const Area& area);
 
 /// A set without areas.
@@ -91,7 +92,7 @@ void destroy(Set* set);
 ///         Error::Misaligned      begin or end is not a multiple of the page size
 ///         Error::OutOfRange      end lies below begin (the range wraps), or the range leaves [kUserBegin, kUserEnd)
 ///         Error::Exists          it overlaps an area
-///         Error::OutOfMemory     no memory to remember it
+///         Error::OutOfMemory     no memory to remember it; also where merging would have needed none
 /// Nothing has changed after an error. Where several errors fit, any of them may be returned.
 Result<void> insert(Set* set, const Area& area);
 
@@ -108,11 +109,13 @@ Result<void> remove(Set* set, AddressRange range, Visit removed, void* context);
 /// @param changed  called for each part whose protection was another before, lowest address first, as it is afterwards. Parts are
 ///                 shown as they were parted before the change; whether neighbours have merged since does not matter. May be null.
 /// @return Error::InvalidArgument, Misaligned, OutOfRange as insert(); Error::NotMapped when any page of the range is in no area;
-///         Error::OutOfMemory when a split needs memory. Nothing has changed then, and `changed` was not called.
+///         Error::OutOfMemory when a split needs memory, also where a part would have merged with a neighbour at once. Nothing has
+///         changed then, and `changed` was not called.
 Result<void> protect(Set* set, AddressRange range, Protection protection, Visit changed, void* context);
 
 /// The area that holds `address` (any number, not only user addresses), or null. Valid until the set is changed.
-/// Takes time in proportion to the logarithm of the number of areas, as insert() and a remove() of one area do.
+/// Takes time in proportion to the logarithm of the number of areas, as insert() and a remove() of one area do: on average over many
+/// calls, so a tree that keeps its balance by chance or by use is fine.
 const Area* find(const Set* set, VirtAddr address);
 
 /// The lowest area that ends above `address`: the one that holds it, else the next one. Null when there is none. Cost as find().
