@@ -1,13 +1,14 @@
-# User programs. kernel/user/lib becomes an archive; each kernel/user/programs/NAME.cpp, each grader/programs/NAME.cpp and each folder
-# grader/programs/NAME of .cpp files becomes build/user/bin/NAME, with what GDB wants to know beside it in NAME.debug. The grader's
-# programs are on the disks of tests only: build/user/shipped has the others.
+# User programs. kernel/user/lib becomes an archive; each kernel/user/programs/NAME.cpp and grader/programs/NAME.cpp, or a folder NAME of
+# .cpp files there, becomes build/user/bin/NAME, with what GDB wants to know beside it in NAME.debug. The grader's programs are on the
+# disks of tests only: build/user/shipped has the others.
 #
 # A program sees of the kernel nothing but kernel/abi: build/user/include holds a link to that folder, and no other include path leads
 # into the kernel.
 
 USER_OUT := build/user
-USER_OWN := $(sort $(basename $(notdir $(wildcard kernel/user/programs/*.cpp))))
-USER_TESTS := $(sort $(basename $(notdir $(wildcard grader/programs/*.cpp))) $(notdir $(patsubst %/,%,$(sort $(dir $(wildcard grader/programs/*/*.cpp))))))
+programs_in = $(sort $(basename $(notdir $(wildcard $(1)/*.cpp))) $(notdir $(patsubst %/,%,$(dir $(wildcard $(1)/*/*.cpp)))))
+USER_OWN := $(call programs_in,kernel/user/programs)
+USER_TESTS := $(call programs_in,grader/programs)
 USER_TWICE := $(filter $(USER_OWN),$(USER_TESTS))
 $(if $(USER_TWICE),$(error kernel/user/programs and grader/programs both have a program $(USER_TWICE): rename one))
 
@@ -23,7 +24,7 @@ USER_LDFLAGS := -m elf_i386 -pie --no-dynamic-linker -z text -z norelro -z max-p
 USER_LIBRARY_O := $(patsubst %,$(USER_OUT)/%.o,$(basename $(sort $(wildcard kernel/user/lib/*.cpp kernel/user/lib/*.S))))
 USER_LIBRARY := $(USER_OUT)/libuser.a
 # The objects of one program.
-user_objects = $(patsubst %.cpp,$(USER_OUT)/%.o,$(sort $(wildcard kernel/user/programs/$(1).cpp grader/programs/$(1).cpp grader/programs/$(1)/*.cpp)))
+user_objects = $(patsubst %.cpp,$(USER_OUT)/%.o,$(sort $(foreach folder,kernel/user grader,$(wildcard $(folder)/programs/$(1).cpp $(folder)/programs/$(1)/*.cpp))))
 
 .PHONY: programs-built
 programs-built: $(USER_OWN:%=$(USER_OUT)/bin/%) $(USER_TESTS:%=$(USER_OUT)/bin/%) $(USER_OWN:%=$(USER_OUT)/shipped/%)

@@ -5,6 +5,7 @@
 #include "user/assertion.h"
 #include "user/files.h"
 #include "user/heap.h"
+#include "user/line_editor.h"
 #include "user/memory.h"
 #include "user/print.h"
 #include "user/processes.h"

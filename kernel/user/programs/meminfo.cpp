@@ -1,0 +1,28 @@
+/// @file
+/// meminfo: who has the memory, as the kernel counts it.
+#include "user/memory.h"
+#include "user/print.h"
+#include "user/system_call.h"
+
+namespace {
+
+void row(const char* what, uint32_t pages) { printf("  %-28s %7u %9u\n", what, pages, pages * 4); }
+
+} // namespace
+
+int main() {
+    abi::MemoryInfo info;
+    if (const int error = memory_info(&info); error < 0) {
+        printf("meminfo: %s\n", error_text(error));
+        return 1;
+    }
+    printf("                                 pages       KiB\n");
+    row("memory", info.total);
+    row("in use", info.in_use);
+    row("free", info.free);
+    row("  of these, cleared already", info.cached_zeroed);
+    row("the kernel's heap", info.heap_frames);
+    row("vmalloc", info.vmalloc_pages);
+    printf("\n  %-28s %7u\n  %-28s %7u\n  %-28s %7u\n", "processes", info.processes, "page faults", info.faults, "signals", info.signals);
+    return 0;
+}
