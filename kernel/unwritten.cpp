@@ -52,6 +52,7 @@ namespace mm::report {
 UNWRITTEN void maps(const AddressSpace* space, TextWriter write, void* context) {  }
 } // namespace mm::report
 namespace i386 {
+UNWRITTEN void set_user_fault_handler(PageFaultHandler handler) {  }
 UNWRITTEN void set_user_exception_handler(void (*handler)(TrapFrame& frame, VirtAddr fault_address)) {  }
 UNWRITTEN void initialize_system_calls(const SystemCallTable& table) {  }
 UNWRITTEN uint32_t system_call_count() { return {}; }

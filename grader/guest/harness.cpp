@@ -183,8 +183,8 @@ void Call::finish_record() {
     replied_ = true;
 }
 
-void Call::reply(std::initializer_list<uint32_t> values) {
-    results[current_operation] = values.size() > 0 ? *values.begin() : 0;
+void Call::reply(std::span<const uint32_t> values) {
+    results[current_operation] = values.empty() ? 0 : values[0];
     print("\n={} ok", current_operation);
     for (const uint32_t value : values) print(" {x}", value);
     finish_record();

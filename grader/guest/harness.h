@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 
 #include "lib/result.h"
 #include "mm/physical/zone.h"
@@ -54,7 +55,8 @@ public:
     /// Ticks of the piece so far in this operation.
     uint64_t ticks() const;
     /// Sends the record: a success with values, or an error. Once per operation; without it a plain `ok` is sent.
-    void reply(std::initializer_list<uint32_t> values);
+    void reply(std::initializer_list<uint32_t> values) { reply(std::span<const uint32_t>(values.begin(), values.size())); }
+    void reply(std::span<const uint32_t> values);
     void reply(Error error, std::initializer_list<uint32_t> values = {});
     /// The record of a Result<void>.
     void reply(Result<void> result) { reply(result.error()); }

@@ -1,0 +1,17 @@
+/// @file
+/// For the programs of tests: what the kernel under test does for them besides its system calls.
+#pragma once
+
+#include "debug_calls.h"
+#include "user/system_call.h"
+
+/// Stops the machine, so that the host may look at this process. @param name  a word of up to 31 characters
+inline void checkpoint(const char* name) {
+    system_call::debug(static_cast<uint32_t>(DebugCall::Checkpoint), system_call::word(name));
+}
+
+/// Frames that the kernel has handed out, to anybody.
+inline uint32_t frames_in_use() { return system_call::debug(static_cast<uint32_t>(DebugCall::FramesInUse)); }
+
+/// Has the kernel compare areas, page tables and counts of this process. It panics when they do not agree.
+inline void check_invariants() { system_call::debug(static_cast<uint32_t>(DebugCall::CheckInvariants)); }

@@ -1,0 +1,13 @@
+/// @file
+/// What abi::SystemCall::Debug does in a kernel with the grader's guest (grader/guest/program_verbs.cpp): its first argument. This header
+/// is seen by both sides and includes nothing of either.
+#pragma once
+
+#include <cstdint>
+
+/// Unknown numbers are -EINVAL.
+enum class DebugCall : uint32_t {
+    Checkpoint = 1,   ///< (address of a name) -> 0. The machine stops, and the host looks at this process.
+    FramesInUse,      ///< () -> frames that the kernel has handed out.
+    CheckInvariants,  ///< () -> 0, or a panic: areas, page tables and counts of this process agree.
+};
