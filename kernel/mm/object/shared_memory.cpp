@@ -46,7 +46,7 @@ Result<MemoryObject*> create_shared_memory(size_t pages) {
         KASSERT("a shared memory is a block of the heap", !kfree(memory).is_error());
         return made.error();
     }
-    memory->object = {.operations = &kOperations, .references = 1, .pages = pages};
+    memory->object = {.operations = &kOperations, .references = 1, .pages = pages, .is_shared_memory = true};
     return &memory->object;
 }
 
