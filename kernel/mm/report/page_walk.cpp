@@ -76,7 +76,10 @@ void walk(PageDirectory where, VirtAddr address) {
 
 void explain_faults() {
     set_page_walk_printer([](PhysAddr directory, VirtAddr address) { walk({FrameNumber::containing(directory)}, address); });
-    set_fault_namer(explain_vmalloc_fault);
+    set_fault_namer([](VirtAddr address) {
+        const char* const words = explain_vmalloc_fault(address);
+        return words ? words : explain_user_fault(address);
+    });
 }
 
 } // namespace mm::report

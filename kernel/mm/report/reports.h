@@ -53,6 +53,12 @@ const char* explain_vmalloc_fault(VirtAddr address);
 
 /// The areas of an address space, one a line, as /proc/PID/maps on Linux: range, rights, sharing, sizes, residents, backing.
 void maps(const AddressSpace* space, TextWriter write, void* context);
+/// The same, on the console.
+void maps(const AddressSpace* space);
+
+/// What a page fault of the kernel at a user address came close to, in the active address space. nullptr for any other address. For
+/// set_fault_namer().
+const char* explain_user_fault(VirtAddr address);
 
 /// Has panics about a page show the walk.
 void explain_faults();
