@@ -55,7 +55,7 @@ debug: grading-kernel ## GDB on the emulated machine [LAB=02-paging] [TEST=id] [
 
 .PHONY: run
 run: kernel ## boot the kernel, console in this terminal [EMU=qemu] [MEM=64] [APPEND=...] [PIECES=...]
-	@grader/emulator/run.py --elf $(OUT)/kernel.elf --emulator $(or $(EMU),bochs) --memory $(or $(MEM),64) --append "$(APPEND)"
+	@grader/emulator/run.py --elf $(OUT)/kernel.elf --emulator $(or $(EMU),bochs) --memory $(or $(MEM),64) --append "$(APPEND)" --programs build/user/shipped
 
 .PHONY: unit
 unit: setup ## the pieces' tests on this computer, in a second, with sanitizers [LAB=all] [SUBMISSION=labs] [COMPILER=clang++] [ARGS=...]

@@ -9,66 +9,49 @@ way. The image looks so (in sectors of 512 bytes):
 
 from __future__ import annotations
 
+import hashlib
 import os
-import struct
-import subprocess
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from emulator.elf import BootImageError, read_kernel
-from emulator.machine import KIB, MIB
+from emulator.machine import MIB
 from emulator.rom import Module
+from emulator.volume import ACTIVE, PARTITION_START, add_files, make_file_system, run_tool, write_partition_table
 
-SECTOR_BYTES = 512
-PARTITION_START = 1 * MIB
 PARTITION_BYTES = 31 * MIB
 DISK_BYTES = PARTITION_START + PARTITION_BYTES
-HEADS, SECTORS_PER_TRACK = 16, 63
 
 _BOOT_CODE = Path("/usr/lib/syslinux/mbr/mbr.bin")
 _MODULES = Path("/usr/lib/syslinux/modules/bios")
 _SYSLINUX_FILES = ("mboot.c32", "libcom32.c32")
 _BOOT_CODE_BYTES = 440
-_PARTITION_ENTRY = struct.Struct("<B3sB3sII")
-_ACTIVE = 0x80
-_FAT16_LBA = 0x0E
-_NO_CYLINDER = b"\xfe\xff\xff"  # "beyond what cylinder, head and sector can say: use the sector number"
+_CACHE = Path(__file__).resolve().parents[2] / "build" / "disks"
+_KEPT_DISKS = 64
+_FORMAT = 1  # to be raised when build_program_disk() puts other bytes on its disks
 _LONGEST_COMMAND_LINE = 1000  # SYSLINUX's own limit for a line of its configuration is a little more
 
 
-def build_disk(image: Path, elf: Path, *, command_line: str = "", modules: Sequence[Module] = ()) -> None:
+def build_disk(image: Path, elf: Path, *, command_line: str = "", modules: Sequence[Module] = (),
+               files: Mapping[str, Path | bytes] | None = None) -> None:
     """Writes the image that boots `elf`; raises BootImageError when that cannot be done.
 
-    The command line reaches the kernel with the kernel's file name as its first word, as boot loaders have it. Failure leaves
-    no image behind.
+    `files` lie on it as well: {"bin/init": Path(...)}. The command line reaches the kernel with the kernel's file name as its
+    first word, as boot loaders have it. Failure leaves no image behind.
     """
     read_kernel(elf)  # better refused here, in words, than by a boot loader on a screen that nobody sees
     configuration = _configuration(command_line, modules)
     partial = image.with_name(f"{image.name}.{os.getpid()}")
     try:
-        with tempfile.TemporaryDirectory(prefix="faultline-disk-") as scratch:
-            _write_partition_table(partial)
-            _make_file_system(partial)
-            _copy_files(partial, elf, configuration, modules, Path(scratch))
+        _write_partition_table(partial)
+        _make_file_system(partial)
+        _copy_kernel(partial, elf, configuration, modules)
+        add_files(partial, files or {})
         partial.replace(image)
     except OSError as error:
         raise BootImageError(f"cannot write the disk image {image}: {error.strerror}") from error
     finally:
         partial.unlink(missing_ok=True)
-
-
-def mtools_drive(image: Path) -> str:
-    """The file system inside the image, as the mtools commands' -i option names it."""
-    return f"{image}@@{PARTITION_START}"
-
-
-def check_disk(image: Path) -> None:
-    """Runs fsck.fat over the partition, and raises BootImageError with its findings if there are any."""
-    with tempfile.TemporaryDirectory(prefix="faultline-disk-") as scratch:
-        partition = Path(scratch) / "partition.img"
-        partition.write_bytes(image.read_bytes()[PARTITION_START:])
-        _run(["/usr/sbin/fsck.fat", "-n", "-V", str(partition)], "fsck.fat finds the disk image damaged")
 
 
 def _configuration(command_line: str, modules: Sequence[Module]) -> str:
@@ -88,41 +71,66 @@ def _file_name(module_index: int) -> str:
 
 
 def _write_partition_table(image: Path) -> None:
-    start, count = PARTITION_START // SECTOR_BYTES, PARTITION_BYTES // SECTOR_BYTES
-    entry = _PARTITION_ENTRY.pack(_ACTIVE, _NO_CYLINDER, _FAT16_LBA, _NO_CYLINDER, start, count)
     try:
         code = _BOOT_CODE.read_bytes()[:_BOOT_CODE_BYTES]
     except OSError as error:
         raise BootImageError(f"{_BOOT_CODE}: {error.strerror} (package syslinux-common)") from error
-    sector = code.ljust(446, b"\0") + entry + bytes(3 * _PARTITION_ENTRY.size) + b"\x55\xaa"
-    with image.open("wb") as file:
-        file.write(sector)
-        file.truncate(DISK_BYTES)
+    write_partition_table(image, PARTITION_BYTES, code=code, status=ACTIVE)
 
 
 def _make_file_system(image: Path) -> None:
-    geometry = f"{HEADS}/{SECTORS_PER_TRACK}"
-    start = PARTITION_START // SECTOR_BYTES
-    command = ["/usr/sbin/mkfs.fat", "-F", "16", "-n", "FAULTLINE", "-i", "FA017111", "-g", geometry, "-h", str(start)]
-    _run([*command, "--offset", str(start), str(image), str(PARTITION_BYTES // KIB)], "cannot make the file system")
-    _run(["syslinux", "--install", "--offset", str(PARTITION_START), str(image)], "cannot install SYSLINUX")
+    make_file_system(image)
+    run_tool(["syslinux", "--install", "--offset", str(PARTITION_START), str(image)], "cannot install SYSLINUX")
 
 
-def _copy_files(image: Path, elf: Path, configuration: str, modules: Sequence[Module], scratch: Path) -> None:
-    (scratch / "syslinux.cfg").write_text(configuration)
-    (scratch / "kernel.elf").symlink_to(elf.resolve())
-    for index, module in enumerate(modules):
-        (scratch / _file_name(index)).write_bytes(module.data)
-    files = [_MODULES / name for name in _SYSLINUX_FILES] + sorted(scratch.iterdir())
-    _run(["mcopy", "-i", mtools_drive(image), *map(str, files), "::"], "cannot copy the kernel into the disk image")
+def _copy_kernel(image: Path, elf: Path, configuration: str, modules: Sequence[Module]) -> None:
+    files: dict[str, Path | bytes] = {name: _MODULES / name for name in _SYSLINUX_FILES}
+    files |= {_file_name(index): module.data for index, module in enumerate(modules)}
+    files |= {"syslinux.cfg": configuration.encode(), "kernel.elf": elf}
+    add_files(image, files, "cannot copy the kernel into the disk image")
 
 
-def _run(command: list[str], failure: str) -> None:
-    environment = {**os.environ, "MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C"}
+def programs_in(folder: Path) -> dict[str, Path]:
+    """The programs that a folder holds, as files of /bin. What stands beside them for GDB (NAME.debug) is none."""
+    if not folder.is_dir():
+        raise BootImageError(f"there is no folder of programs {folder}")
+    return {f"bin/{path.name}": path for path in sorted(folder.iterdir()) if path.is_file() and not path.suffix}
+
+
+def build_program_disk(image: Path, files: Mapping[str, Path | bytes], *, megabytes: int = 8) -> None:
+    """Writes an image with one FAT16 partition of `megabytes` and no boot loader: for machines that start from the boot ROM, or from
+    QEMU's own loader. The same files give the same bytes. Failure leaves no image behind."""
+    partial = image.with_name(f"{image.name}.{os.getpid()}")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment)
+        write_partition_table(partial, megabytes * MIB)
+        make_file_system(partial, "-s", str(1 << max(0, megabytes.bit_length() - 3)))  # some 4,000 to 16,000 clusters
+        add_files(partial, files)
+        partial.replace(image)
     except OSError as error:
-        raise BootImageError(f"{failure}: {command[0]}: {error.strerror}") from error
-    if done.returncode != 0:
-        words = done.stderr.strip().splitlines()[-1:] or [done.stdout.strip()]
-        raise BootImageError(f"{failure}: {words[0]}")
+        raise BootImageError(f"cannot write the disk image {image}: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def program_disk(files: Mapping[str, Path | bytes], *, megabytes: int = 8) -> Path:
+    """The same, kept under build/disks for whoever wants it again: not to be written to. See volume.copy_image()."""
+    digest = hashlib.blake2b(f"{_FORMAT} {megabytes}".encode(), digest_size=12)
+    for name, source in sorted(files.items()):
+        data = source if isinstance(source, bytes) else source.read_bytes()
+        digest.update(f"{name} {len(data)} ".encode() + data)
+    image = _CACHE / f"{digest.hexdigest()}.img"
+    if image.is_file():
+        os.utime(image)
+        return image
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    build_program_disk(image, files, megabytes=megabytes)
+    for old in sorted(_CACHE.glob("*.img"), key=_age)[_KEPT_DISKS:]:
+        old.unlink(missing_ok=True)
+    return image
+
+
+def _age(path: Path) -> float:
+    try:
+        return -path.stat().st_mtime
+    except FileNotFoundError:  # another run has just removed it
+        return 0

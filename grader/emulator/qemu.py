@@ -11,15 +11,16 @@ PROGRAM = "qemu-system-i386"
 
 def qemu_command(machine: Machine, serial_device: str, *, kernel: Path | None = None, disk: Path | None = None,
                  command_line: str = "") -> list[str]:
-    """QEMU's own boot loader for `kernel` (it passes the file's name as the command line's first word), or a `disk` image."""
-    if (kernel is None) == (disk is None):
-        raise ValueError("QEMU boots either a kernel or a disk")
+    """QEMU's own boot loader for `kernel` (it passes the file's name as the command line's first word), or else a `disk` image. With
+    both, the disk is just there."""
+    if kernel is None and disk is None:
+        raise ValueError("QEMU boots a kernel or a disk")
     command = [PROGRAM, "-machine", "pc,accel=tcg", "-cpu", "pentium3", "-m", str(machine.megabytes), "-nodefaults", "-vga", "std"]
     command += ["-display", "none", "-no-reboot", "-chardev", f"serial,id=com1,path={serial_device}", "-serial", "chardev:com1"]
     if kernel is not None:
         command += ["-kernel", str(kernel)]
         if command_line:
             command += ["-append", command_line]
-    else:
-        command += ["-drive", f"file={disk},format=raw,if=ide"]
+    if disk is not None:
+        command += ["-drive", f"file={disk},format=raw,if=ide,cache=unsafe"]  # the image is a private copy: no need to wait for the host's disk
     return command

@@ -2,7 +2,7 @@
 """`make run`: boots a kernel as a PC would, with its serial console in this terminal. Ctrl-C leaves.
 
 Bochs starts from a disk image through BIOS, SYSLINUX and mboot.c32. QEMU loads the kernel by itself, or starts from the same
-image with --disk. With no terminal, standard input is sent once the machine waits for it, and the machine runs on until it
+image with --disk. --programs puts a folder of programs on the machine's disk, as /bin. With no terminal, standard input is sent once the machine waits for it, and the machine runs on until it
 ends or is ended (`timeout 10 make run </dev/null`).
 """
 
@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from emulator import process  # noqa: E402
 from emulator.console import Console, Keyboard, SerialPort  # noqa: E402
-from emulator.disk import build_disk  # noqa: E402
+from emulator.disk import build_disk, build_program_disk, programs_in  # noqa: E402
 from emulator.elf import BootImageError, read_kernel  # noqa: E402
 from emulator.machine import Machine, bochs_memory  # noqa: E402
 from emulator.qemu import qemu_command  # noqa: E402
@@ -127,12 +127,15 @@ def run(options: argparse.Namespace) -> str:
             directory = Path(name)
             console = Console(port, keyboard)
             disk = directory / "disk.img"
+            programs = programs_in(options.programs) if options.programs else {}
             if options.emulator == "bochs" or options.disk:
-                build_disk(disk, options.elf, command_line=options.append)
+                build_disk(disk, options.elf, command_line=options.append, files=programs)
+            elif programs:
+                build_program_disk(disk, programs)
             if options.emulator == "bochs":
                 return run_bochs(console, port, machine, disk, directory)
-            source = {"disk": disk} if options.disk else {"kernel": options.elf.resolve(), "command_line": options.append}
-            return run_qemu(console, qemu_command(machine, port.device, **source), directory)
+            kernel = {} if options.disk else {"kernel": options.elf.resolve(), "command_line": options.append}
+            return run_qemu(console, qemu_command(machine, port.device, disk=disk if disk.exists() else None, **kernel), directory)
     finally:
         port.close()
 
@@ -143,6 +146,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--emulator", choices=("bochs", "qemu"), default="bochs")
     parser.add_argument("--memory", type=int, default=64, metavar="MIB")
     parser.add_argument("--append", default="", metavar="WORDS", help="the kernel's command line")
+    parser.add_argument("--programs", type=Path, metavar="FOLDER", help="what the machine finds in /bin")
     parser.add_argument("--disk", action="store_true", help="QEMU: start from the disk image, as Bochs does")
     return parser.parse_args(arguments)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.rom import BootLayout, boot_layout, build_rom
+from emulator.volume import copy_image
 from gdb.client import GdbSession, ProbeError
 from judge.build import Build
 from judge.crash import Crash
@@ -60,6 +61,8 @@ class Boots:
         image = reference_kernel(self.build.lab, self.build.profile)
         rom = build_rom(image.elf, **scenario.boot_arguments)
         key = (hashlib.blake2b(rom).digest(), scenario.machine, self.test.ticks)
+        if scenario.disk is not None:  # somebody may want to read it afterwards
+            return self._boot(scenario, image)
         if scenario.checkpoints or key not in self.reference_runs:
             run = self._boot(scenario, image)
             self.reference_runs[key] = run.ticks, run.serial, read_answers(run.serial, scenario.operations)
@@ -79,7 +82,10 @@ class Boots:
             rom = directory / "boot.rom"
             rom.write_bytes(build_rom(image.elf, **scenario.boot_arguments))
             layout = boot_layout(image.elf, **scenario.boot_arguments)
-            with self.session.boot(image.elf, rom, scenario.machine, directory, self.test.ticks, WALL_SECONDS) as target:
+            disk = self.folder / f"disk-{self.count}.img" if scenario.disk else None  # stays for those who read it after the run
+            if disk:
+                copy_image(scenario.disk, disk)
+            with self.session.boot(image.elf, rom, scenario.machine, directory, self.test.ticks, WALL_SECONDS, disk=disk) as target:
                 one = OneBoot(self, scenario, image, layout, target)
                 try:
                     one.run()
@@ -88,7 +94,7 @@ class Boots:
                     self.ticks += one.ticks
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-        return Run(scenario.operations, scenario.checkpoints, one.ticks, one.serial, image, layout, scenario.machine, directory)
+        return Run(scenario.operations, scenario.checkpoints, one.ticks, one.serial, image, layout, scenario.machine, directory, disk)
 
 
 def _note(scenario: Scenario, answers: Sequence[Answer]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from emulator.machine import Machine
 from emulator.rom import build_rom
+from emulator.volume import copy_image
 from judge import paths
 from judge.boot import Boots
 from judge.build import Build
@@ -23,7 +24,7 @@ def debug(build: Build, test: Test | None) -> int:
     """Opens GDB; returns its exit status."""
     with tempfile.TemporaryDirectory(prefix="faultline-") as scratch:
         folder = Path(scratch)
-        rom, machine = folder / "boot.rom", Machine()
+        rom, machine, disk = folder / "boot.rom", Machine(), None
         elf = build.of_profile(test.profile).elf if test else build.elf
         if test is None:
             rom.write_bytes(build_rom(elf, machine=machine, command_line="monitor"))
@@ -32,8 +33,11 @@ def debug(build: Build, test: Test | None) -> int:
             record, scenario = run_once(build, test)
             machine = scenario.machine
             rom.write_bytes(build_rom(elf, **scenario.boot_arguments))
+            if scenario.disk:
+                disk = folder / "disk.img"
+                copy_image(scenario.disk, disk)
             start = _to_the_failure(record, scenario)
-        return _open_gdb(elf, rom, machine, start)
+        return _open_gdb(elf, rom, machine, start, disk)
 
 
 def run_once(build: Build, test: Test) -> tuple[Record, Scenario]:
@@ -73,8 +77,9 @@ def _gdb_string(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _open_gdb(elf: Path, rom: Path, machine: Machine, start: list[str]) -> int:
+def _open_gdb(elf: Path, rom: Path, machine: Machine, start: list[str], disk: Path | None) -> int:
     bridge = [str(paths.GRADER / "gdb" / "bridge"), "--rom", str(rom), "--memory", str(machine.megabytes)]
+    bridge += ["--disk", str(disk)] if disk else []
     registers = "set struct-convention reg"  # where a Result comes back: kernel.mk's -freg-struct-return
     commands = ["set confirm off", "set pagination off", registers, f"directory {paths.ROOT}", f"target remote | {shlex.join(bridge)}", *start]
     helper = paths.GRADER / "gdb" / "debug.py"

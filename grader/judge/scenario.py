@@ -186,6 +186,7 @@ class Run:
     layout: Any  # emulator.rom.BootLayout: where command line, map and modules lie
     machine: Machine
     directory: Path
+    disk: Path | None = None  # the machine's disk as the run left it: emulator.volume reads it
 
     @property
     def serial_text(self) -> str:
@@ -223,6 +224,8 @@ class Scenario:
     machine: Machine = field(default_factory=Machine, init=False)
     command_line: str = field(default="harness", init=False)
     modules: list[Module] = field(default_factory=list, init=False)  # files for the guest, beside the script
+    # An image (emulator.disk.program_disk): the machine gets a copy of it as its first disk. None: no disk.
+    disk: Path | None = field(default=None, init=False)
     on_reference: bool = field(default=False, init=False)  # boots the reference's kernel, not the submission's
     operations: list[Op] = field(default_factory=list, init=False)
     checkpoints: list[Checkpoint] = field(default_factory=list, init=False)
@@ -299,7 +302,7 @@ class Scenario:
     def second_machine(self, machine: Machine | None = None) -> Any:
         """Another machine for the same test (of the same class, with its own script), to compare two boots."""
         other = type(self)(self.test, self.seed, self.booter, self.salt + "'")
-        other.machine = machine or self.machine
+        other.machine, other.disk = machine or self.machine, self.disk
         return other
 
     def reference_machine(self) -> Any:
@@ -307,7 +310,7 @@ class Scenario:
         compared with, in the same run. Its script is its own; the random numbers are the same. What goes wrong there is
         the grader's fault."""
         other = type(self)(self.test, self.seed, self.booter, self.salt)
-        other.machine, other.on_reference = self.machine, True
+        other.machine, other.disk, other.on_reference = self.machine, self.disk, True
         return other
 
     # The verdict

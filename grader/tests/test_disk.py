@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import struct
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from emulator.disk import DISK_BYTES, PARTITION_BYTES, PARTITION_START, build_disk, check_disk, mtools_drive
+from emulator.disk import DISK_BYTES, PARTITION_BYTES, build_disk
 from emulator.elf import BootImageError
 from emulator.rom import Module
 from emulator.trial import build_trial_kernel
+from emulator.volume import PARTITION_START, check_file_system, read_file
 
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_trial_kernel(tmp_path_factory.mktemp("trial"))
-
-
-def read_from(image: Path, name: str) -> bytes:
-    return subprocess.run(["mtype", "-i", mtools_drive(image), f"::{name}"], check=True, capture_output=True).stdout
 
 
 def test_the_image_has_one_active_partition_with_a_sound_file_system(tmp_path: Path, kernel: Path) -> None:
@@ -31,7 +27,7 @@ def test_the_image_has_one_active_partition_with_a_sound_file_system(tmp_path: P
     assert sector[510:] == b"\x55\xaa" and any(sector[:440]), "boot code and signature"
     entries = [struct.unpack_from("<B3xB3xII", sector, 446 + 16 * i) for i in range(4)]
     assert entries == [(0x80, 0x0E, PARTITION_START // 512, PARTITION_BYTES // 512), (0,) * 4, (0,) * 4, (0,) * 4]
-    check_disk(image)
+    check_file_system(image)
 
 
 def test_a_damaged_file_system_is_noticed(tmp_path: Path, kernel: Path) -> None:
@@ -43,15 +39,15 @@ def test_a_damaged_file_system_is_noticed(tmp_path: Path, kernel: Path) -> None:
     contents[first_table + 4 : first_table + 400] = bytes(396)  # the chains of the first files
     image.write_bytes(contents)
     with pytest.raises(BootImageError, match="damaged"):
-        check_disk(image)
+        check_file_system(image)
 
 
 def test_kernel_modules_and_command_line_are_on_it(tmp_path: Path, kernel: Path) -> None:
     image = tmp_path / "disk.img"
     build_disk(image, kernel, command_line="test=map seed=0x1f2e", modules=[Module("script", b"say hello\n")])
-    assert read_from(image, "kernel.elf") == kernel.read_bytes()
-    assert read_from(image, "module00.bin") == b"say hello\n"
-    configuration = read_from(image, "syslinux.cfg").decode()
+    assert read_file(image, "kernel.elf") == kernel.read_bytes()
+    assert read_file(image, "module00.bin") == b"say hello\n"
+    configuration = read_file(image, "syslinux.cfg").decode()
     assert "APPEND kernel.elf test=map seed=0x1f2e --- module00.bin script\n" in configuration
 
 
