@@ -144,10 +144,10 @@ int length(const char*& at) {
         return 2;
     case 'l':
         if (*++at == 'l') return ++at, 8;
-        return 4;
+        return sizeof(long);
     case 'j': return ++at, 8;
     case 'z':
-    case 't': return ++at, 4;
+    case 't': return ++at, sizeof(size_t);
     default: return 4;
     }
 }

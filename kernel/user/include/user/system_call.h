@@ -10,7 +10,7 @@
 
 /// Results from -4095 to -1 are errors; addresses may have their highest bit set and are none.
 constexpr bool is_error(uint32_t result) { return result > 0xFFFF'F000; }
-inline bool is_error(const void* result) { return is_error(reinterpret_cast<uint32_t>(result)); }
+inline bool is_error(const void* result) { return is_error(static_cast<uint32_t>(reinterpret_cast<uintptr_t>(result))); }
 
 /// "no such file or folder", for an errno (also a negative one).
 const char* error_text(int error);
@@ -54,6 +54,6 @@ inline uint32_t debug(uint32_t first = 0, uint32_t second = 0, uint32_t third = 
 }
 
 /// An address as an argument.
-inline uint32_t word(const void* address) { return reinterpret_cast<uint32_t>(address); }
+inline uint32_t word(const void* address) { return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(address)); }
 
 } // namespace system_call
