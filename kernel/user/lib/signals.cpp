@@ -15,6 +15,7 @@ struct SignalText {
 };
 constexpr SignalText kSignalTexts[] = {
     {abi::SIGILL, "SIGILL", "illegal instruction"},
+    {abi::SIGTRAP, "SIGTRAP", "trap"},
     {abi::SIGBUS, "SIGBUS", "bus error"},
     {abi::SIGFPE, "SIGFPE", "arithmetic error"},
     {abi::SIGKILL, "SIGKILL", "killed"},
