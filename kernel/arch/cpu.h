@@ -27,6 +27,7 @@ concept Architecture = requires(PhysAddr directory, VirtAddr address, void (*ent
     { T::ticks() } -> std::same_as<uint64_t>;
     { T::enable_interrupts() } -> std::same_as<void>;
     { T::disable_interrupts() } -> std::same_as<void>;
+    { T::interrupts_are_on() } -> std::same_as<bool>;
     { T::idle() } -> std::same_as<void>;                       // sleeps until an interrupt, which it enables
     { T::halt_forever() } -> std::same_as<void>;               // never returns
     { T::run_on_stack(address, entry) } -> std::same_as<void>; // never returns
@@ -35,3 +36,17 @@ concept Architecture = requires(PhysAddr directory, VirtAddr address, void (*ent
 static_assert(Architecture<i386::Cpu>);
 
 using Cpu = i386::Cpu;
+
+/// Keeps interrupts off while it lives; afterwards they are as they were.
+class InterruptsOff {
+public:
+    InterruptsOff() : were_on_(Cpu::interrupts_are_on()) { Cpu::disable_interrupts(); }
+    ~InterruptsOff() {
+        if (were_on_) Cpu::enable_interrupts();
+    }
+    InterruptsOff(const InterruptsOff&) = delete;
+    InterruptsOff& operator=(const InterruptsOff&) = delete;
+
+private:
+    bool were_on_;
+};

@@ -14,7 +14,12 @@ static_assert(kDivisor < 0x1'0000);
 
 volatile uint32_t count = 0;
 
-void handle_interrupt() { count = count + 1; }
+void (*tick_handler)() = nullptr;
+
+void handle_interrupt() {
+    count = count + 1;
+    if (tick_handler) tick_handler();
+}
 
 } // namespace
 
@@ -24,5 +29,7 @@ void initialize_timer() {
     i386::out_byte(kChannel0, kDivisor >> 8);
     i386::set_interrupt_handler(kLine, handle_interrupt);
 }
+
+void set_timer_handler(void (*handler)()) { tick_handler = handler; }
 
 uint32_t timer_ticks() { return count; }

@@ -49,6 +49,7 @@ struct Process {
     i386::KernelContext context;         ///< Of its kernel stack, while it does not run.
     VirtAddr kernel_stack_top;
     Process* next_ready = nullptr;
+    Process* next_sleeping = nullptr;
     Process* next_waiting = nullptr;
     WaitQueue* waiting_in = nullptr;
     uint32_t wake_tick = 0;              ///< When it sleeps: the timer tick that wakes it.
@@ -56,10 +57,12 @@ struct Process {
     uint32_t timer_ticks = 0;            ///< Timer ticks that found it running.
 
     // The family (lifecycle.cpp).
-    Process* parent = nullptr;
+    Process* parent = nullptr;           ///< Null when that has ended.
     Process* first_child = nullptr;
     Process* next_sibling = nullptr;
-    size_t children = 0;
+    Process* next_by_number = nullptr;   ///< In the list of all.
+    size_t children = 0;                 ///< That live.
+    bool is_orphan = false;              ///< Its parent is gone: nobody will wait for it.
     WaitQueue child_ended;
     uint32_t wait_status = 0;            ///< abi::exited() or abi::killed(), once a zombie.
 
@@ -83,8 +86,9 @@ struct Process {
 /// Makes the boot's stack process 0, and the idle task. Once, at boot, before any of the below.
 void initialize();
 
+extern Process* running;  ///< What current() looks up; written by the scheduler only.
 /// Who runs.
-Process& current();
+inline Process& current() { return *running; }
 
 /// A living process or zombie, by number; null.
 Process* find(ProcessId pid);
@@ -106,8 +110,8 @@ Result<ProcessId> fork();
 /// @return as load_program(); the old program is untouched then
 Result<void> execute(const char* path, std::span<const char* const> arguments);
 
-/// Ends the current process: memory and files go at once, the rest when its parent waits. Its children become process 0's, which
-/// collects them by itself.
+/// Ends the current process: memory and files go at once, the rest when its parent waits. Its children have no parent then; what is
+/// left of such a process goes by itself when it ends.
 [[noreturn]] void exit(uint32_t wait_status);
 
 /// Waits until a child (this one; with `any`, whichever is first) has ended, and forgets it.

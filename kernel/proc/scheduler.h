@@ -24,8 +24,17 @@ void wake_all(WaitQueue& queue);
 /// Ends the sleep of one process, whatever it waits for.
 void wake(Process& process);
 
-/// For the end of a process: switches away for good.
+/// Sleeps for so many milliseconds or a little longer. @return Error::Interrupted for a signal
+Result<void> sleep(uint32_t milliseconds);
+
+/// For the end of a process: switches away for good. Whoever runs next calls bury() for it.
 [[noreturn]] void leave();
+
+/// The first thing on a new kernel stack: ends the switch that led there.
+void finish_switch();
+
+/// Connects the timer and the way back to user code, and makes the idle task. Once, at boot.
+void initialize(Process& kernel);
 
 /// Since the boot.
 struct Statistics {

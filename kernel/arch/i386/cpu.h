@@ -12,6 +12,7 @@ namespace i386 {
 
 /// Control register bits that the kernel knows (Intel SDM 3A, 2.5).
 namespace control_bits {
+inline constexpr uint32_t kCr0Emulation = 1u << 2;     ///< CR0.EM: there is no floating point unit.
 inline constexpr uint32_t kCr0WriteProtect = 1u << 16; ///< CR0.WP: read-only pages bind the kernel, too.
 inline constexpr uint32_t kCr0Paging = 1u << 31;       ///< CR0.PG
 inline constexpr uint32_t kCr4LargePages = 1u << 4;    ///< CR4.PSE
@@ -43,6 +44,13 @@ struct Cpu {
         asm("cpuid" : "+a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx));
         return edx;
     }
+    /// The Pentium Pro (family 6, models below 3) says that it has SYSENTER, and has not (Intel SDM 2B, SYSENTER).
+    static bool has_sysenter() {
+        uint32_t signature = 1, ebx, ecx, edx;
+        asm("cpuid" : "+a"(signature), "=b"(ebx), "=c"(ecx), "=d"(edx));
+        const uint32_t family = (signature >> 8) & 0xF, model = (signature >> 4) & 0xF, stepping = signature & 0xF;
+        return (edx & (1u << 11)) && !(family == 6 && model < 3 && stepping < 3);
+    }
     static bool has_large_pages() { return features() & (1u << 3); }
     static bool has_global_pages() { return features() & (1u << 13); }
 
@@ -53,8 +61,17 @@ struct Cpu {
         if (has_global_pages()) extensions |= control_bits::kCr4GlobalPages;
         if (extensions != 0) set_cr4(cr4() | extensions);
         load_page_directory(directory);
-        set_cr0(cr0() | control_bits::kCr0Paging | (CONFIG_MEMORY_PROTECTION ? control_bits::kCr0WriteProtect : 0));
+        // WP in every configuration: a read-only page of a process is read-only for the system call that writes into its buffer, too.
+        set_cr0(cr0() | control_bits::kCr0Paging | control_bits::kCr0WriteProtect);
     }
+
+    static void write_model_register(uint32_t number, uint32_t value) {
+        asm volatile("wrmsr" : : "c"(number), "a"(value), "d"(0) : "memory");
+    }
+
+    /// Floating point instructions raise #NM from now on, SSE ones #UD (CR0.EM): there is one set of those registers, and nobody who
+    /// would keep one process's contents from the next.
+    static void forbid_floating_point() { set_cr0(cr0() | control_bits::kCr0Emulation); }
 
     static bool is_paging() { return cr0() & control_bits::kCr0Paging; }
 
@@ -99,6 +116,12 @@ struct Cpu {
 
     static void enable_interrupts() { asm volatile("sti" : : : "memory"); }
     static void disable_interrupts() { asm volatile("cli" : : : "memory"); }
+
+    static bool interrupts_are_on() {
+        uint32_t flags;
+        asm volatile("pushf\n\tpop %0" : "=r"(flags) : : "memory");
+        return flags & (1u << 9); // EFLAGS.IF
+    }
 
     /// STI takes effect after the next instruction, so no interrupt can slip in between and be slept through.
     static void idle() { asm volatile("sti; hlt" : : : "memory"); }

@@ -12,6 +12,7 @@ namespace i386 {
 
 /// Vectors that the kernel treats by name.
 enum Vector : uint32_t {
+    kDebug = 1,
     kBreakpoint = 3,
     kDoubleFault = 8,
     kInvalidTask = 10,

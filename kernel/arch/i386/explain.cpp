@@ -67,7 +67,8 @@ void explain_page_fault(const PanicReport& report, std::span<char> text) {
 void explain_double_fault(const PanicReport& report, std::span<char> text) {
     uint32_t word;
     const bool has_stack = try_read(VirtAddr(report.esp - 4), word);
-    const char* const name = range_name(VirtAddr(report.cr2));
+    const char* const range = range_name(VirtAddr(report.cr2));
+    const char* const name = range || !fault_namer ? range : fault_namer(VirtAddr(report.cr2));
     const char* const what = name ? name : "kernel stack overflow, or a lost stack pointer";
     if (has_stack)
         format_into(text, "double fault: an exception could not be delivered");

@@ -1,6 +1,7 @@
 #include "arch/i386/segments.h"
 
 #include "arch/i386/cpu.h"
+#include "arch/i386/user_mode.h"
 #include "config.h"
 
 extern "C" char text_end[];                        // end of the kernel's code, a page boundary (link.ld)
@@ -61,6 +62,11 @@ struct [[gnu::packed]] TableRegister {
     uint32_t base;
 };
 
+/// The registers behind SYSENTER (Intel SDM 2B, SYSENTER).
+enum ModelRegister : uint32_t { kSysenterSegment = 0x174, kSysenterStack = 0x175, kSysenterEntry = 0x176 };
+
+bool has_sysenter = false; ///< In use: the stack's register has to follow.
+
 uint32_t address_of(const void* object) { return reinterpret_cast<uint32_t>(object); }
 
 void prepare_double_fault_task() {
@@ -97,7 +103,22 @@ const TaskState& interrupted_task() { return main_task; }
 
 void set_double_fault_directory(PhysAddr directory) { double_fault_task.cr3 = directory.value(); }
 
-void set_kernel_stack(VirtAddr top) { main_task.esp0 = top.value(); }
+void set_sysenter(void (*entry)()) {
+    Cpu::write_model_register(kSysenterSegment, kKernelCode);
+    Cpu::write_model_register(kSysenterEntry, reinterpret_cast<uint32_t>(entry));
+    Cpu::write_model_register(kSysenterStack, main_task.esp0);
+    has_sysenter = true;
+}
+
+void set_kernel_stack(VirtAddr top) {
+    main_task.esp0 = top.value();
+    if (has_sysenter) Cpu::write_model_register(kSysenterStack, top.value());
+}
+
+void set_user_code_limit(VirtAddr line) {
+    const uint32_t last_page = (line.value() - 1) >> kPageShift; // 0: no limit
+    table[kUserCode >> 3] = Descriptor::pages(last_page, kPresentRing3 | kCode);
+}
 
 void note_page_directory(PhysAddr directory) { main_task.cr3 = directory.value(); }
 

@@ -46,6 +46,9 @@ const TaskState& interrupted_task();
 /// The page directory that the double fault's task runs on. Must be set before paging is turned on, and must map the kernel.
 void set_double_fault_directory(PhysAddr directory);
 
+/// Lets ring 3 enter at `entry` by SYSENTER, which the CPU must have (Cpu::has_sysenter()).
+void set_sysenter(void (*entry)());
+
 /// Where the stack begins when ring 3 enters the kernel.
 void set_kernel_stack(VirtAddr top);
 

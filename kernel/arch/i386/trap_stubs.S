@@ -52,6 +52,8 @@ trap_common:
     pop %ds
     popa
     add $8, %esp                        # vector, error code
+.global trap_iret
+trap_iret:
     iret
 .size trap_common, . - trap_common
 

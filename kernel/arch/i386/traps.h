@@ -8,4 +8,7 @@ namespace i386 {
 /// boot: before it, any exception is a triple fault, which resets the machine without a word.
 void initialize_descriptor_tables();
 
+/// Lets ring 3 enter at `entry` by `int 0x80`.
+void set_system_call_gate(void (*entry)());
+
 } // namespace i386

@@ -33,6 +33,9 @@ extern "C" [[noreturn]] void enter_user_mode(TrapFrame* frame);
 /// A frame with flat user segments, interrupts on, all registers 0.
 void prepare_user_frame(TrapFrame& frame, VirtAddr entry, VirtAddr stack);
 
+/// Gives the frame's data segments their usual values: SYSENTER leaves them unspecified, so who copies a frame calls this.
+void flatten_data_segments(TrapFrame& frame);
+
 /// The arguments of a system call: the caller's registers by another name, in the order of abi/system_calls.h.
 struct SystemCallArguments : TrapFrame {
     uint32_t operator[](size_t index) const {

@@ -99,6 +99,7 @@ void build() {
         directory[VirtAddr(chunk).directory_index()] = identity_chunk(chunk);
     kmap::initialize(add_window(directory, kKmapBegin));
     map_boot_stack(add_window(directory, kStacksBegin));
+    for (uint32_t window = kStacksBegin + kLargePageSize; window < kStacksEnd; window += kLargePageSize) add_window(directory, window);
 }
 
 void activate() {

@@ -27,7 +27,7 @@ namespace mm::kernel_map {
 /// - Page 0 is absent (CONFIG_MEMORY_PROTECTION): null pointers fault.
 /// - Kernel text and constants are read-only, all else below the end of low memory may be written. All pages are global.
 /// - 4 MiB pages where all 1024 pages have the same rights (CONFIG_LARGE_PAGES), tables of 4 KiB pages elsewhere.
-/// - The window of temporary mappings, and the boot stack with its guard page, have their page tables.
+/// - The window of temporary mappings, and that of kernel stacks, have their page tables; the boot's stack is there.
 void build();
 
 /// Turns paging on with the directory that build() made.

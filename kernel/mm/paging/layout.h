@@ -23,6 +23,7 @@ inline constexpr size_t kKmapSlots = 16;  ///< Temporary mappings at one time.
 
 /// Kernel stacks, each with a page below it that is never mapped: an overflow faults instead of spoiling what lies there.
 inline constexpr uint32_t kStacksBegin = 0xF040'0000;
+inline constexpr uint32_t kStacksEnd = 0xF140'0000;  ///< Its four page tables are made at boot: a stack cannot learn of one by a page fault.
 inline constexpr size_t kStackPages = 4;  ///< Of one stack, without its guard page.
 inline constexpr uint32_t kBootStackGuard = kStacksBegin;
 inline constexpr uint32_t kBootStackBegin = kBootStackGuard + kPageSize;

@@ -5,6 +5,7 @@
 #include "arch/cpu.h"
 #include "arch/fault_info.h"
 #include "lib/format.h"
+#include "mm/paging/kernel_stacks.h"
 #include "mm/paging/pte.h"
 #include "mm/physical/frame_memory.h"
 #include "mm/physical/zone.h"
@@ -77,6 +78,7 @@ void walk(PageDirectory where, VirtAddr address) {
 void explain_faults() {
     set_page_walk_printer([](PhysAddr directory, VirtAddr address) { walk({FrameNumber::containing(directory)}, address); });
     set_fault_namer([](VirtAddr address) {
+        if (const char* const words = kernel_stacks::explain_fault(address)) return words;
         const char* const words = explain_vmalloc_fault(address);
         return words ? words : explain_user_fault(address);
     });
