@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "guest/harness.h"
+#include "guest/random.h"
 #include "lib/call_site.h"
 #include "mm/heap/slab.h"
 
@@ -129,18 +130,6 @@ void forget(size_t index);
 Result<void*> allocate_from(harness::Call& call, uint32_t cache, uint32_t size, uint32_t site);
 Result<void> free_to(harness::Call& call, uint32_t cache, uint32_t address, uint32_t site);
 
-/// Marsaglia's xorshift: enough to be irregular.
-class Random {
-public:
-    explicit Random(uint32_t seed) : state_(seed ? seed : 1) {}
-    uint32_t next() {
-        state_ ^= state_ << 13, state_ ^= state_ >> 17, state_ ^= state_ << 5;
-        return state_;
-    }
-    uint32_t below(uint32_t bound) { return next() % bound; }
-
-private:
-    uint32_t state_;
-};
+using harness::Random;
 
 } // namespace heap_guest
