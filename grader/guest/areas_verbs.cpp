@@ -21,7 +21,7 @@ using harness::Call;
 using mm::Area;
 
 constexpr uint32_t kRead = 1, kWrite = 2, kExecute = 4, kShared = 8, kKindShift = 4;
-constexpr size_t kMaxSets = 64;
+constexpr size_t kMaxSets = 512;
 constexpr size_t kWords = 5;       ///< Of an area.
 constexpr size_t kMaxShown = 40;   ///< Areas that a record holds; the digest is of all.
 constexpr size_t kMaxBuckets = 64;
@@ -174,6 +174,36 @@ void destroy(Call& call) {
     if (!set) return call.reply(Error::NotAllocated);
     sets[slot] = nullptr;
     inside(call, [=] { return mm::areas::destroy(set), 0; });
+}
+
+/// areas.create_row FIRST COUNT -> how many were created in the slots from FIRST on, the error that ended it
+void create_row(Call& call) {
+    const uint32_t first = call.number(0), count = call.number(1);
+    if (first + count > kMaxSets) harness::bad_script("no such slots", call.word(1));
+    uint32_t done = 0;
+    Error error = Error::None;
+    for (; done < count; ++done) {
+        const auto made = inside(call, [] { return mm::areas::create(); });
+        error = made.error();
+        if (made.is_error()) break;
+        sets[first + done] = made.value();
+    }
+    call.reply({done, static_cast<uint32_t>(error)});
+}
+
+/// areas.destroy_row FIRST COUNT -> how many there were to destroy
+void destroy_row(Call& call) {
+    const uint32_t first = call.number(0), count = call.number(1);
+    if (first + count > kMaxSets) harness::bad_script("no such slots", call.word(1));
+    uint32_t done = 0;
+    for (uint32_t slot = first; slot < first + count; ++slot) {
+        mm::areas::Set* const set = sets[slot];
+        if (!set) continue;
+        sets[slot] = nullptr;
+        inside(call, [=] { return mm::areas::destroy(set), 0; });
+        ++done;
+    }
+    call.reply({done});
 }
 
 /// areas.insert SLOT BEGIN END ATTRIBUTES OBJECT FIRST-PAGE
@@ -377,6 +407,8 @@ void scatter(Call& call) {
 
 HARNESS_VERB("areas.create", create);
 HARNESS_VERB("areas.destroy", destroy);
+HARNESS_VERB("areas.create_row", create_row);
+HARNESS_VERB("areas.destroy_row", destroy_row);
 HARNESS_VERB("areas.insert", insert);
 HARNESS_VERB("areas.remove", remove);
 HARNESS_VERB("areas.protect", protect);
