@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kColumns = 80, kLines = 25, kTabStop = 8;
 constexpr uint16_t kBlank = 0x0700 | ' '; // light grey on black
+constexpr char kEscape = 27;
 constexpr uint16_t kCrtcIndex = 0x3D4, kCrtcData = 0x3D5;
 constexpr uint8_t kCursorHigh = 0x0E, kCursorLow = 0x0F;
 
@@ -35,8 +36,37 @@ void next_line() {
         scroll();
 }
 
+/// Where we are in an escape sequence: ESC [ numbers letter (ECMA-48, 5.4).
+enum class Escape : uint8_t { None, Begun, Sequence };
+constinit Escape escape = Escape::None;
+
+/// What a terminal would do at the last letter, as far as programs here ask for it: to the corner, and clear.
+void finish_escape(char letter) {
+    escape = Escape::None;
+    if (letter == 'H') line = column = 0;
+    if (letter != 'J') return;
+    for (size_t i = 0; i < kLines; ++i) clear_line(i);
+}
+
+/// Whether `character` belongs to an escape sequence, and is not shown.
+bool follow_escape(char character) {
+    if (character == kEscape) {
+        escape = Escape::Begun;
+    } else if (escape == Escape::Begun) {
+        escape = character == '[' ? Escape::Sequence : Escape::None;
+    } else if (escape == Escape::Sequence) {
+        const bool is_parameter = character >= ' ' && character < '@';
+        if (!is_parameter) finish_escape(character);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 void put(char character) {
+    if (follow_escape(character)) return;
     switch (character) {
+    case '\a': return; // no bell
     case '\n': next_line(); return;
     case '\r': column = 0; return;
     case '\b':
