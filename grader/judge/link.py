@@ -41,21 +41,33 @@ def prepare_kernel(profiles: Sequence[str] = PROFILES, verbose: bool = False) ->
         raise EmulatorTrouble(f"{missing} is not installed; `grader/faultline doctor` says how to get it")
     for profile in profiles:
         _prepare(profile, verbose)
+    prepare_programs(verbose)
+
+
+def prepare_programs(verbose: bool = False) -> None:
+    """Makes the user programs that tests run, or finds them up to date."""
+    folder = paths.programs_folder().parent
+    out = "build/user" if folder == paths.ROOT / "build" / "user" else str(folder)
+    _make(folder, "the kit's own programs do not build", verbose, f"USER_OUT={out}", "programs-built")
 
 
 def _prepare(profile: str, verbose: bool) -> None:
     folder = paths.profile_folder(profile)
+    out = f"build/{profile}" if folder == paths.ROOT / "build" / profile else str(folder)
+    _make(folder, "the kit's own kernel does not build", verbose, f"PROFILE={profile}", "PIECES=", "SUBMISSION=", f"OUT={out}", "kernel-grading")
+
+
+def _make(folder: Path, failure: str, verbose: bool, *arguments: str) -> None:
+    """Runs make for what goes into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    out = f"build/{profile}" if folder == paths.ROOT / "build" / profile else str(folder)
-    command = ["make", "--no-print-directory", f"-j{os.cpu_count() or 1}", f"PROFILE={profile}", "PIECES=", "SUBMISSION=", f"OUT={out}",
-               "kernel-grading"]
+    command = ["make", "--no-print-directory", f"-j{os.cpu_count() or 1}", *arguments]
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(command, cwd=paths.ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
         check_disk(done.stderr, folder)
-        raise EmulatorTrouble(f"the kit's own kernel does not build:\n{last_lines(done.stderr or done.stdout, 15)}")
+        raise EmulatorTrouble(f"{failure}:\n{last_lines(done.stderr or done.stdout, 15)}")
     if verbose and done.stdout:
         print(done.stdout, end="")
 

@@ -49,6 +49,11 @@ def grading_folder() -> Path:
     return profile_folder("grading")
 
 
+def programs_folder() -> Path:
+    """Where `make grading-kernel` leaves the user programs, those of the tests as well."""
+    return build_folder() / "user" / "bin"
+
+
 def runs_folder() -> Path:
     return grading_folder() / "runs"
 

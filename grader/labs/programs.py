@@ -13,10 +13,12 @@ reached. What programs print comes back in the operation that let them run, byte
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from emulator.disk import program_disk, programs_in
+from judge import paths
 from judge.scenario import Checkpoint, EmulatorTrouble, Op, Reference, Scenario, fail
 from labs.process_view import Area, ProcessView, disagreements, read_view
 
@@ -95,8 +97,10 @@ class Ran:
 class Programs:
     """Writes the operations of grader/guest/program_verbs.cpp into a scenario's script."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, files: Mapping[str, bytes] | None = None) -> None:
+        """Gives the scenario's machine a disk with all programs, and with `files` ("bin/name" or "folder/name") beside them."""
         self.scenario = scenario
+        scenario.disk = program_disk({**programs_in(paths.programs_folder()), **(files or {})})
 
     # -- running -----------------------------------------------------------------------------------------------------
 
