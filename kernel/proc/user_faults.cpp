@@ -34,9 +34,9 @@ struct ExceptionSignal {
 /// Those of Intel SDM 3A, table 6-1, that user code can bring about; page faults are treated apart.
 constexpr ExceptionSignal kSignals[] = {
     {0, abi::SIGFPE},                   // #DE
-    {1, abi::SIGTRAP},                  // #DB: it has set TF
+    {i386::kDebug, abi::SIGTRAP},       // it has set TF
     {i386::kBreakpoint, abi::SIGTRAP},
-    {4, abi::SIGSEGV},                  // #OF
+    {i386::kOverflow, abi::SIGSEGV},
     {5, abi::SIGSEGV},                  // #BR
     {6, abi::SIGILL},                   // #UD
     {7, abi::SIGILL},                   // #NM: the kernel does not save the state of a floating point unit, so there is none

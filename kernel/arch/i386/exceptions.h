@@ -14,6 +14,7 @@ namespace i386 {
 enum Vector : uint32_t {
     kDebug = 1,
     kBreakpoint = 3,
+    kOverflow = 4,
     kDoubleFault = 8,
     kInvalidTask = 10,
     kSegmentNotPresent = 11,

@@ -52,6 +52,7 @@ struct [[gnu::packed]] TableRegister {
 void initialize_gates() {
     const auto stubs = reinterpret_cast<uint32_t>(trap_stubs);
     for (unsigned vector = 0; vector < kVectors; ++vector) gates[vector] = Gate::interrupt(stubs + vector * kStubBytes);
+    for (const unsigned vector : {kBreakpoint, kOverflow}) gates[vector] = Gate::call(stubs + vector * kStubBytes); // INT3 and INTO
     gates[kDoubleFault] = Gate::task(kDoubleFaultSelector);
 
     const TableRegister table_register = {sizeof(gates) - 1, reinterpret_cast<uint32_t>(gates)};
