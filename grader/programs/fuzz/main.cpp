@@ -1,0 +1,51 @@
+// The fuzzer of system calls: fuzz SEED PROCESSES. Rounds of so many processes, each with a few hundred random calls, until the kernel
+// (grader/guest/fuzz_verbs.cpp) has seen enough. What the calls return is of no interest: that the kernel survives is, with all its
+// books in order.
+#include "../fuzz_calls.h"
+#include "user/library.h"
+#include "worker.h"
+
+namespace {
+
+constexpr unsigned kCallsOfAWorker = 400;
+constexpr uint32_t kSharedBytes = 16 * kPageBytes;
+
+uint32_t debug(FuzzCall call, uint32_t argument = 0) { return system_call::debug(static_cast<uint32_t>(call), argument); }
+
+/// Every worker has the shared memory that is number 0, an area of everyday memory, and no input to wait for.
+[[noreturn]] void become_worker(Random random) {
+    close(abi::kStandardInput);
+    close(abi::kStandardOutput);
+    Worker worker(random, 0);
+    worker.run(kCallsOfAWorker);
+}
+
+bool play_round(Random& random, unsigned processes) {
+    unsigned started = 0;
+    for (; started < processes; ++started) {
+        const Random of_worker = random.branch();
+        const int pid = fork();
+        if (pid == 0) become_worker(of_worker);
+        if (pid < 0) return false;
+    }
+    for (; started > 0; --started) {
+        uint32_t status;
+        if (wait(-1, &status) < 0) return false;
+        debug(FuzzCall::Ended, status);
+    }
+    return true;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    uint32_t seed, processes;
+    if (argc != 3 || !parse_number(argv[1], seed) || !parse_number(argv[2], processes)) return 2;
+    if (create_shared(kSharedBytes) != 0) return 3;
+    make_folder("/fuzz");
+    Random random(seed);
+    while (debug(FuzzCall::Round) != 0) {
+        if (!play_round(random, processes)) return 4;
+    }
+    return 0;
+}
