@@ -2,6 +2,7 @@
 
 #include "abi/signals.h"
 #include "arch/i386/segments.h"
+#include "arch/i386/user_mode.h"
 #include "lib/format.h"
 #include "mm/paging/page_table.h"
 #include "mm/space/user_memory.h"
@@ -168,6 +169,7 @@ Result<void> return_from_handler(i386::TrapFrame& frame) {
     if (!is_code_address(saved.value().eip)) end(abi::SIGSEGV, "a handler returned to outside the program's code");
     process.in_handler = false;
     restore(frame, saved.value());
+    i386::reload_user_registers(); // and looks for what has become pending meanwhile
     return {};
 }
 
