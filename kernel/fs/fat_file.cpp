@@ -231,10 +231,20 @@ void write_path(char (&text)[kMaxPath], const Path& path) {
     *at = 0;
 }
 
+/// Whether a folder's chain has an end, at the size that no folder exceeds or before it.
+Result<void> check_folder_chain(uint32_t cluster) {
+    const uint32_t per_cluster = volume.cluster_sectors * kFolderEntriesPerSector;
+    for (uint32_t entries = 0; entries < kMaxFolderEntries; entries += per_cluster) {
+        cluster = TRY(next_cluster(cluster));
+        if (cluster == 0) return {};
+    }
+    return Error::BadFormat;
+}
+
 } // namespace
 
 Result<void> check_entry(const FolderEntry& entry) {
-    if (entry.attributes & kIsFolder) return volume.has_cluster(entry.first_cluster) ? Error::None : Error::BadFormat;
+    if (entry.attributes & kIsFolder) return check_folder_chain(entry.first_cluster);
     if (clusters_for(entry.size) > volume.clusters) return Error::BadFormat;
     return check_chain(entry.first_cluster, clusters_for(entry.size));
 }

@@ -13,9 +13,9 @@ class Walk {
 public:
     explicit Walk(uint32_t folder) : cluster_(folder) {}
 
-    /// The next slot; nullptr behind the last. An endless chain ends at the size that no folder may exceed.
+    /// The next slot; nullptr behind the last.
     Result<FolderEntry*> next() {
-        if (slot_ == kMaxFolderEntries || !TRY(step())) return nullptr;
+        if (is_at_limit() || !TRY(step())) return nullptr;
         TRY(scratch.load(sector_));
         return reinterpret_cast<FolderEntry*>(scratch.bytes) + index();
     }
