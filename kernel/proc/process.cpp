@@ -1,6 +1,7 @@
 // The kernel's own process.
 #include "proc/process.h"
 
+#include "mm/heap/leaks.h"
 #include "mm/paging/kernel_map.h"
 #include "mm/paging/kernel_stacks.h"
 #include "proc/process_table.h"
@@ -12,6 +13,24 @@ namespace {
 
 constinit Process kernel;   ///< Process 0: what ran before there were processes, and the monitor.
 
+using ShowStack = void (*)(VirtAddr begin, VirtAddr end);
+
+/// The stacks of all processes, for the search for unreachable objects: what lies above the stack pointer. The idle task has no objects.
+void show_stacks(VirtAddr here, ShowStack show) {
+    struct Context {
+        VirtAddr here;
+        ShowStack show;
+    } context{here, show};
+    for_each(
+        [](void* argument, Process& process) {
+            const Context& with = *static_cast<const Context*>(argument);
+            if (process.state == abi::ProcessState::Zombie) return;
+            const bool runs = &process == &current();
+            with.show(runs ? with.here : VirtAddr(process.context.esp), process.kernel_stack_top);
+        },
+        &context);
+}
+
 } // namespace
 
 void initialize() {
@@ -21,6 +40,7 @@ void initialize() {
     kernel.limits.children = kMaxProcesses;
     process_table::add(kernel);
     scheduler::initialize(kernel);
+    mm::leaks::set_stack_finder(show_stacks);
 }
 
 void set_name(Process& process, const char* path) {

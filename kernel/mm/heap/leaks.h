@@ -5,6 +5,7 @@
 
 #include <cstddef>
 
+#include "lib/address.h"
 #include "lib/result.h"
 
 namespace mm::leaks {
@@ -32,5 +33,11 @@ enum class Action { Report, Collect };
 /// @return unreachable objects; Error::OutOfMemory when there is no memory for the list of objects (12 bytes each); Error::Unsupported
 ///         without CONFIG_MEMORY_DEBUGGING
 Result<size_t> find_unreachable(Action action);
+
+/// Shows every stretch of kernel stack that is in use: pointers there keep objects alive. `here` is the lowest word of the running stack.
+using StackFinder = void (*)(VirtAddr here, void (*show)(VirtAddr begin, VirtAddr end));
+
+/// Who knows the stacks: the processes, a floor above. Until somebody registers there is the boot's stack alone.
+void set_stack_finder(StackFinder finder);
 
 } // namespace mm::leaks

@@ -129,12 +129,18 @@ void ObjectList::mark_reached() {
 
 uint32_t number_of(const char* symbol) { return address_of(symbol).value(); }
 
-/// @param stack  the lowest word of the stack that counts
+void show_boot_stack(VirtAddr here, void (*show)(VirtAddr begin, VirtAddr end)) {
+    KASSERT("the kernel runs on its guarded stack", here >= boot_stack().begin && here < boot_stack().end);
+    show(here, boot_stack().end);
+}
+
+constinit StackFinder find_stacks = show_boot_stack;
+
+/// @param stack  the lowest word of the running stack that counts
 void mark_from_roots(uint32_t stack) {
     objects.mark(number_of(kernel_data_begin), number_of(kernel_data_end));
     objects.mark(number_of(kernel_bss_begin), number_of(kernel_bss_end));
-    KASSERT("the kernel runs on its guarded stack", stack >= boot_stack().begin.value() && stack < boot_stack().end.value());
-    objects.mark(stack, boot_stack().end.value());
+    find_stacks(VirtAddr(stack), [](VirtAddr begin, VirtAddr end) { objects.mark(begin.value(), end.value()); });
     objects.mark_reached();
 }
 
@@ -192,9 +198,12 @@ Result<size_t> find_unreachable(Action action) {
     return sweep(stack, action);
 }
 
+void set_stack_finder(StackFinder finder) { find_stacks = finder; }
+
 #else
 
 Result<size_t> find_unreachable(Action) { return Error::Unsupported; }
+void set_stack_finder(StackFinder) {}
 
 #endif
 
