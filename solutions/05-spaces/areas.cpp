@@ -6,16 +6,17 @@
 ///
 ///     list    [4,6) <-> [9,10) <-> [11,12) <-> [20,25)
 ///
-///     tree           [9,10)                in each node, of its subtree: where its first area begins,
-///                   .--^--.                where its last one ends, and the largest gap inside:
-///                [4,6) [11,12)             8 pages at [11,12), 8 as well at [9,10), none at [4,6)
-///                           `--.
-///                           [20,25)
+///     tree           [9,10)
+///                   .--^--.
+///                [4,6)  [11,12)
+///                            `--.
+///                            [20,25)
 ///
-/// The tree is an AVL tree (Adelson-Velsky and Landis, 1962): the heights of two siblings differ by one at most, or rotations see to it. So
-/// it is never higher than 1.44 log2 of the number of nodes, whatever the order in which they come.
+/// The tree is an AVL tree (Adelson-Velsky and Landis, 1962): the heights of a node's two subtrees differ by one at most, and rotations see
+/// to it. So it is never higher than 1.44 log2 of the number of nodes, whatever the order in which they come.
 ///
-/// place() has to look into every gap where a place may be. Where the largest gap of a whole subtree is too small, it does not enter.
+/// With the list at hand the tree is easy to change. A new node comes between two neighbours, and one of them has room for it: if the
+/// left one has a right child, then the right one is the leftmost node below that child, and has no left one.
 ///
 /// Whatever may fail comes first: arguments, then memory. From then on nothing fails, so nothing is ever half done.
 #include "mm/space/areas.h"
@@ -37,11 +38,10 @@ struct Node {
     Node* next;
 
     // The tree
+    Node* parent;
     Node* left;
     Node* right;
-    int32_t height;        ///< Of the subtree; 1 for a leaf.
-    AddressRange extent;   ///< Of the subtree: from its first area's begin to its last one's end.
-    uint32_t largest_gap;  ///< Between two areas of the subtree, in bytes.
+    int32_t height;  ///< Of the subtree; 1 for a leaf.
 };
 
 } // namespace
@@ -60,35 +60,36 @@ constinit slab::Cache* nodes = nullptr;  ///< Of all sets together; made with th
 
 Result<Node*> new_node(const Area& area) {
     Node* const node = static_cast<Node*>(TRY(slab::allocate(nodes)));
-    *node = {};
     node->area = area;
     return node;
 }
 
 void free_node(Node* node) { KASSERT("a node of ours can be freed", !slab::free(nodes, node).is_error()); }
 
-// The tree. Functions that change its shape return the root that the subtree has then.
+// The tree
 
 int32_t height(const Node* tree) { return tree ? tree->height : 0; }
 
-constexpr uint32_t larger(uint32_t a, uint32_t b) { return a < b ? b : a; }
+void update_height(Node* node) {
+    const int32_t left = height(node->left), right = height(node->right);
+    node->height = 1 + (left < right ? right : left);
+}
 
-uint32_t distance(VirtAddr from, VirtAddr to) { return to.value() - from.value(); }
+/// Lets `child` (or null) stand where `node` stands.
+void put_in_place_of(Set* set, Node* node, Node* child) {
+    Node* const parent = node->parent;
+    (!parent ? set->root : parent->left == node ? parent->left : parent->right) = child;
+    if (child) child->parent = parent;
+}
 
-/// Reckons what a node says of its subtree, from its children.
-void update(Node* node) {
-    const Node *const left = node->left, *const right = node->right;
-    node->height = 1 + (height(left) < height(right) ? height(right) : height(left));
-    node->extent = node->area.range;
-    node->largest_gap = 0;
-    if (left) {
-        node->extent.begin = left->extent.begin;
-        node->largest_gap = larger(left->largest_gap, distance(left->extent.end, node->area.range.begin));
-    }
-    if (right) {
-        node->extent.end = right->extent.end;
-        node->largest_gap = larger(node->largest_gap, larger(right->largest_gap, distance(node->area.range.end, right->extent.begin)));
-    }
+void set_left(Node* node, Node* child) {
+    node->left = child;
+    if (child) child->parent = node;
+}
+
+void set_right(Node* node, Node* child) {
+    node->right = child;
+    if (child) child->parent = node;
 }
 
 ///        node           up
@@ -96,70 +97,75 @@ void update(Node* node) {
 ///      up    C   ->   A   node
 ///     .^.                 .-^-.
 ///    A   B               B     C
-Node* rotate_right(Node* node) {
+Node* rotate_right(Set* set, Node* node) {
     Node* const up = node->left;
-    node->left = up->right;
-    up->right = node;
-    update(node);
-    update(up);
+    put_in_place_of(set, node, up);
+    set_left(node, up->right);
+    set_right(up, node);
+    update_height(node);
+    update_height(up);
     return up;
 }
 
-Node* rotate_left(Node* node) {
+Node* rotate_left(Set* set, Node* node) {
     Node* const up = node->right;
-    node->right = up->left;
-    up->left = node;
-    update(node);
-    update(up);
+    put_in_place_of(set, node, up);
+    set_right(node, up->left);
+    set_left(up, node);
+    update_height(node);
+    update_height(up);
     return up;
 }
 
-/// Makes a node right whose subtrees are right, and differ in height by two at most.
-Node* balance(Node* node) {
-    const int32_t lean = height(node->left) - height(node->right);
-    if (lean > 1) {
-        if (height(node->left->left) < height(node->left->right)) node->left = rotate_left(node->left);
-        return rotate_right(node);
+/// One half of the subtree is higher than the other by two: rotates. @return the root now
+Node* rebalance(Set* set, Node* node) {
+    Node *const left = node->left, *const right = node->right;
+    if (height(left) > height(right)) {
+        if (height(left->left) < height(left->right)) rotate_left(set, left);
+        return rotate_right(set, node);
     }
-    if (lean < -1) {
-        if (height(node->right->right) < height(node->right->left)) node->right = rotate_right(node->right);
-        return rotate_left(node);
-    }
-    update(node);
-    return node;
+    if (height(right->right) < height(right->left)) rotate_right(set, right);
+    return rotate_left(set, node);
 }
 
-/// Whether `node` stands to the left of the root of this subtree.
-bool is_left_of(const Node* node, const Node* root) { return node->area.range.begin < root->area.range.begin; }
-
-Node* add(Node* tree, Node* node) {
-    if (!tree) {
-        update(node);
-        return node;
+/// A subtree below `node` has changed its height by one: goes up as far as that makes a difference.
+void repair(Set* set, Node* node) {
+    while (node) {
+        const int32_t before = node->height, lean = height(node->left) - height(node->right);
+        if (lean < -1 || lean > 1) node = rebalance(set, node);
+        else update_height(node);
+        if (node->height == before) return;
+        node = node->parent;
     }
-    Node*& side = is_left_of(node, tree) ? tree->left : tree->right;
-    side = add(side, node);
-    return balance(tree);
 }
 
-Node* drop(Node* tree, Node* node) {
-    if (tree != node) {
-        Node*& side = is_left_of(node, tree) ? tree->left : tree->right;
-        side = drop(side, node);
-        return balance(tree);
-    }
-    if (!node->left) return node->right;
-    if (!node->right) return node->left;
-    Node* const heir = node->next; // the leftmost of the right subtree
-    heir->right = drop(node->right, heir);
-    heir->left = node->left;
-    return balance(heir);
+/// Puts a node into the tree that is in the list already.
+void add_to_tree(Set* set, Node* node) {
+    Node* const left = node->previous;
+    Node* const parent = left && !left->right ? left : node->next;
+    node->parent = parent;
+    node->left = node->right = nullptr;
+    node->height = 1;
+    (!parent ? set->root : parent == left ? parent->right : parent->left) = node;
+    repair(set, parent);
 }
 
-/// The range of `node` has changed, its place among the others has not.
-void refresh(Node* tree, const Node* node) {
-    if (tree != node) refresh(is_left_of(node, tree) ? tree->left : tree->right, node);
-    update(tree);
+/// Takes a node out of the tree that is still in the list.
+void take_from_tree(Set* set, Node* node) {
+    if (!node->left || !node->right) {
+        put_in_place_of(set, node, node->left ? node->left : node->right);
+        return repair(set, node->parent);
+    }
+    Node* const heir = node->next; // the leftmost of the right half: it has no left child
+    Node* const changed = heir->parent == node ? heir : heir->parent;
+    if (changed != heir) {
+        put_in_place_of(set, heir, heir->right);
+        set_right(heir, node->right);
+    }
+    put_in_place_of(set, node, heir);
+    set_left(heir, node->left);
+    heir->height = node->height;
+    repair(set, changed);
 }
 
 // Both structures
@@ -171,23 +177,17 @@ void link(Set* set, Node* node, Node* previous) {
     node->next = next;
     (previous ? previous->next : set->first) = node;
     (next ? next->previous : set->last) = node;
-    set->root = add(set->root, node);
+    add_to_tree(set, node);
     ++set->count;
 }
 
 /// Takes a node out, and ends it.
 void unlink(Set* set, Node* node) {
-    set->root = drop(set->root, node);
+    take_from_tree(set, node);
     (node->previous ? node->previous->next : set->first) = node->next;
     (node->next ? node->next->previous : set->last) = node->previous;
     --set->count;
     free_node(node);
-}
-
-/// Gives the node another area, at the same place among the others.
-void change(Set* set, Node* node, const Area& area) {
-    node->area = area;
-    refresh(set->root, node);
 }
 
 /// The lowest area that ends above the address.
@@ -207,9 +207,10 @@ Node* lowest_above(const Set* set, VirtAddr address) {
 // Areas
 
 Result<void> check(AddressRange range) {
-    if (range.begin == range.end) return Error::InvalidArgument;
-    if (range.begin.page_offset() != 0 || range.end.page_offset() != 0) return Error::Misaligned;
-    if (range.end < range.begin || range.begin.value() < kUserBegin || range.end.value() > kUserEnd) return Error::OutOfRange;
+    const uint32_t begin = range.begin.value(), end = range.end.value();
+    if (begin == end) return Error::InvalidArgument;
+    if (!is_aligned(begin | end, kPageSize)) return Error::Misaligned;
+    if (end < begin || begin < kUserBegin || end > kUserEnd) return Error::OutOfRange;
     return {};
 }
 
@@ -234,7 +235,7 @@ Area joined(const Area& left, const Area& right) {
 /// Divides the node's area in two at `at`; the new node `upper` takes what lies above.
 void divide(Set* set, Node* node, VirtAddr at, Node* upper) {
     const Area whole = node->area;
-    change(set, node, part(whole, {whole.range.begin, at}));
+    node->area = part(whole, {whole.range.begin, at});
     upper->area = part(whole, {at, whole.range.end});
     link(set, upper, node);
 }
@@ -248,9 +249,8 @@ void merge(Set* set, AddressRange range) {
             node = next;
             continue;
         }
-        const Area both = joined(node->area, next->area);
+        node->area = joined(node->area, next->area);
         unlink(set, next);
-        change(set, node, both);
     }
 }
 
@@ -295,14 +295,11 @@ Result<void> insert(Set* set, const Area& area) {
     Node* const previous = next ? next->previous : set->last;
     const bool joins_left = previous && continues(previous->area, area);
     const bool joins_right = next && continues(area, next->area);
-    if (joins_left && joins_right) {
-        const Area all = joined(previous->area, next->area);
-        unlink(set, next);
-        change(set, previous, all);
-    } else if (joins_left) {
-        change(set, previous, joined(previous->area, area));
+    if (joins_left) {
+        previous->area = joined(previous->area, joins_right ? next->area : area);
+        if (joins_right) unlink(set, next);
     } else if (joins_right) {
-        change(set, next, joined(area, next->area));
+        next->area = joined(area, next->area);
     } else {
         link(set, TRY(new_node(area)), previous);
     }
@@ -316,15 +313,15 @@ Result<void> remove(Set* set, AddressRange range, Visit removed, void* context) 
     if (makes_a_hole) divide(set, node, range.end, TRY(new_node({})));
     while (node && node->area.range.begin < range.end) {
         Node* const next = node->next;
-        const Area whole = node->area;
-        if (whole.range.begin < range.begin) {
-            change(set, node, part(whole, {whole.range.begin, range.begin}));
-        } else if (range.end < whole.range.end) {
-            change(set, node, part(whole, {range.end, whole.range.end}));
+        const Area cut = part(node->area, range);
+        if (node->area.range.begin < range.begin) {
+            node->area.range.end = range.begin;
+        } else if (range.end < node->area.range.end) {
+            node->area = part(node->area, {range.end, node->area.range.end});
         } else {
             unlink(set, node);
         }
-        if (removed) removed(context, part(whole, range));
+        if (removed) removed(context, cut);
         node = next;
     }
     return {};
@@ -384,20 +381,23 @@ public:
         : pages_(bounded(it.pages)), guard_(bounded(it.guard_pages)), step_(static_cast<Page>(it.alignment >> kPageShift)),
           begin_(page_of(it.window.begin)), end_(page_of(it.window.end)), wanted_(wanted) {}
 
-    /// Looks into all gaps of a subtree, and into those at its ends: it lies between an area that ends at page `low` and one that
-    /// begins at `high`. @return whether number `wanted` was among the begins
-    bool look(const Node* tree, Page low, Page high) {
-        if (high <= begin_ || low >= end_) return false;
-        if (!tree) return look_into_gap(low, high);
-        const Page first = page_of(tree->extent.begin), end = page_of(tree->extent.end);
-        if (static_cast<Page>(tree->largest_gap >> kPageShift) < pages_ && first - low < pages_ && high - end < pages_) return false;
-        return look(tree->right, page_of(tree->area.range.end), high) || look(tree->left, low, page_of(tree->area.range.begin));
+    /// Looks into the gaps that reach into the window, from above. @return whether number `wanted` was among the begins
+    bool look(const Set* set) {
+        const Node* above = lowest_above(set, VirtAddr(static_cast<uint32_t>(end_ << kPageShift) - 1));
+        const Node* below = above ? above->previous : set->last;
+        Page high = above ? page_of(above->area.range.begin) : kFarPages;
+        for (; below && high > begin_; below = below->previous) {
+            if (look_into_gap(page_of(below->area.range.end), high)) return true;
+            high = page_of(below->area.range.begin);
+        }
+        return !below && look_into_gap(-kFarPages, high);
     }
 
     uint32_t passed() const { return passed_; }
     VirtAddr found() const { return VirtAddr(static_cast<uint32_t>(found_) << kPageShift); }
 
 private:
+    /// Between an area that ends at page `low` and one that begins at `high`.
     bool look_into_gap(Page low, Page high) {
         const Page lowest = low + guard_ > begin_ ? low + guard_ : begin_;
         const Page highest = ((high - guard_ < end_ ? high - guard_ : end_) - pages_) & ~(step_ - 1);
@@ -438,10 +438,10 @@ Result<VirtAddr> place(const Set* set, const Placement& placement) {
     TRY(check(placement));
     if (is_possible(set, placement)) return placement.hint;
     Search all(placement, UINT32_MAX);
-    all.look(set->root, -kFarPages, kFarPages);
+    all.look(set);
     if (all.passed() == 0) return Error::OutOfMemory;
     Search one(placement, placement.random % all.passed());
-    one.look(set->root, -kFarPages, kFarPages);
+    one.look(set);
     return one.found();
 }
 
