@@ -3,6 +3,7 @@
 #include "lib/memory.h"
 #include "lib/panic.h"
 #include "mm/heap/kmalloc.h"
+#include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
 
 namespace mm {
@@ -20,6 +21,11 @@ void ObjectFrames::destroy() {
         if (has(i)) KASSERT("an object has a reference of its frames", !frames::release(frames_[i]).is_error());
     }
     KASSERT("a table of frames is a block of the heap", !kfree(frames_).is_error());
+}
+
+void ObjectFrames::put(size_t index, FrameNumber frame) {
+    frame_table::info(frame).owner_tag = 0; // nothing is known about its contents: mm/space looks here when a page goes
+    frames_[index] = frame;
 }
 
 FrameNumber ObjectFrames::share(size_t index) {

@@ -19,7 +19,7 @@ public:
 
     bool has(size_t index) const { return frames_[index] != FrameNumber(0); }
     /// Takes over the caller's reference. The slot must be empty.
-    void put(size_t index, FrameNumber frame) { frames_[index] = frame; }
+    void put(size_t index, FrameNumber frame);
     /// The frame in a slot that is not empty, with one more reference.
     FrameNumber share(size_t index);
 

@@ -10,6 +10,7 @@
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_memory.h"
 #include "mm/physical/frame_stacks.h"
+#include "mm/physical/split_runs.h"
 #include "mm/physical/watermarks.h"
 
 namespace mm::frame_cache {
@@ -102,16 +103,28 @@ void hide_stacks() { std::fill_n(first_choice, kZoneCount, &nothing_at_hand); }
 void show_stacks() { std::transform(served_by, served_by + kZoneCount, first_choice, [](Zone zone) { return &stacks_of(zone); }); }
 
 void give_back(FrameNumber first, Order order) {
+    if (order == Order(0) && split_runs::contains(first)) return split_runs::wait(first);
     FrameInfo& entry = entries[first.value()];
     for_each_frame(&entry, order, [](FrameInfo& info) { info.use = FrameUse::Free; });
     entry.references = 0;
     KASSERT("the frame allocator takes back what it handed out", !frame_allocator::free(first, order).is_error());
 }
 
+namespace {
+
+/// Frames of runs that were taken apart come first: the frame allocator cannot hand them out. A closed stack stays closed.
+void take_waiting(Zone zone) {
+    auto& hot = stacks_of(zone).hot;
+    for (size_t i = 0; i < kBatch && split_runs::waiting(zone) > 0; ++i) hot.push(split_runs::take(zone));
+}
+
+} // namespace
+
 void refill(Zone zone, size_t floor) {
     const size_t free = frame_allocator::free_frames(zone);
     const size_t wanted = free > floor ? std::min(free - floor, kBatch) : 0;
     if (wanted > 0) stacks_of(zone).hot.open();
+    if (split_runs::waiting(zone) > 0) return take_waiting(zone);
     look_up_frame_table();
     FrameNumber batch[kBatch];
     size_t got = 0;
@@ -163,7 +176,7 @@ void check_hot(FrameNumber frame) {
 
 void check_zeroed(FrameNumber frame) { check_all_words(frame, 0); }
 
-size_t hot_count(Zone zone) { return stacks_of(zone).hot.count(); }
+size_t hot_count(Zone zone) { return stacks_of(zone).hot.count() + split_runs::waiting(zone); }
 size_t zeroed_count(Zone zone) { return stacks_of(zone).zeroed.count(); }
 size_t count(Zone zone) { return hot_count(zone) + zeroed_count(zone); }
 

@@ -46,6 +46,7 @@ public:
 
     /// A closed stack is full, whatever it holds.
     void close() { room_ = 0; }
+    bool is_closed() const { return room_ == 0; }
     void open() { room_ = kRoom; }
 
 private:

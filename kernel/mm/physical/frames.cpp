@@ -10,6 +10,7 @@
 #include "mm/physical/frame_stacks.h"
 #include "mm/physical/frame_table.h"
 #include "mm/physical/shrinker.h"
+#include "mm/physical/split_runs.h"
 #include "mm/physical/watermarks.h"
 
 namespace mm::frames {
@@ -159,6 +160,31 @@ Result<void> release(FrameNumber frame) {
     info.use = FrameUse::Cached;
     --frames_in_use;
     return {};
+}
+
+Result<void> release_zeroed(FrameNumber frame) {
+    if (frame.value() >= entry_count) return release_slowly(frame);
+    FrameInfo& info = entries[frame.value()];
+    ZoneStacks& stacks = frame_cache::stacks_of(frame);
+    if (info.references != 1 || info.use != FrameUse::Allocated || info.order != 0 || stacks.zeroed.is_full() || stacks.hot.is_closed())
+        return release(frame);
+    if constexpr (CONFIG_MEMORY_DEBUGGING) frame_cache::check_zeroed(frame);
+    stacks.zeroed.push(frame);
+    info.use = FrameUse::Cached;
+    --frames_in_use;
+    return {};
+}
+
+void split_run(FrameNumber first) {
+    FrameInfo& entry = frame_table::info(first);
+    KASSERT("a run that is taken apart has one owner and the largest order",
+            entry.use == FrameUse::Allocated && entry.references == 1 && entry.order == kMaxOrder.value());
+    entry.order = 0;
+    frame_cache::for_each_frame(&entry, kMaxOrder, [](FrameInfo& info) {
+        info.references = 1;
+        info.owner_tag = 0;
+    });
+    split_runs::add(first);
 }
 
 void share(FrameNumber first) {

@@ -33,6 +33,13 @@ Result<void> release(FrameNumber frame);
 /// @return Error::NotAllocated when `first` is not the first frame of a run of this order
 Result<void> release_run(FrameNumber first, Order order);
 
+/// Takes a run of kMaxOrder apart: from now on it is 1024 single frames, each with one reference, which come back one by one with
+/// release(). The run must have one owner.
+void split_run(FrameNumber first);
+
+/// As release(), for the last owner of a frame that is still all zero, as it came: it serves the next request for zeros.
+Result<void> release_zeroed(FrameNumber frame);
+
 /// Adds an owner to an allocated frame or run.
 void share(FrameNumber first);
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "config.h"
 #include "lib/memory.h"
 #include "lib/panic.h"
 #include "mm/paging/page_table.h"
@@ -23,14 +24,25 @@ void must_release(FrameNumber frame) {
     KASSERT("a present page has a reference of its frame", !frames::release(frame).is_error());
 }
 
+void set_contents(FrameNumber frame, FrameContents contents) {
+    frame_table::info(frame).owner_tag = static_cast<uint8_t>(contents);
+}
+
+bool is_still_zero(const PresentPage& page) {
+    return !page.is_dirty && frame_table::info(page.frame).owner_tag == static_cast<uint8_t>(FrameContents::ZeroUnlessDirty);
+}
+
 void must_release(const PresentPage& page) {
-    if (page.size == PageSize::Small) return must_release(page.frame);
-    KASSERT("a large page has a reference of its run", !frames::release_run(page.frame, kLargeOrder).is_error());
+    const Result<void> released = page.size == PageSize::Large ? frames::release_run(page.frame, kLargeOrder)
+                                  : is_still_zero(page)        ? frames::release_zeroed(page.frame)
+                                                               : frames::release(page.frame);
+    KASSERT("a present page has a reference of its frame, or of its run", !released.is_error());
 }
 
 Result<FrameNumber> copy_of(FrameNumber frame) {
     const FrameNumber copy = TRY(frames::allocate(Zone::High, Contents::Unspecified));
     copy_frame(copy, frame);
+    set_contents(copy, FrameContents::Unknown);
     return copy;
 }
 
@@ -44,9 +56,33 @@ Result<FrameNumber> object_page(const Area& area, VirtAddr page) {
     return copy;
 }
 
+Result<FrameNumber> zeros() {
+    const FrameNumber frame = TRY(frames::allocate(Zone::High, Contents::Zeroed));
+    set_contents(frame, FrameContents::ZeroUnlessDirty);
+    return frame;
+}
+
 /// The frame that `page` of the area shows first, with a reference for it.
-Result<FrameNumber> first_contents(const Area& area, VirtAddr page) {
-    return area.object ? object_page(area, page) : frames::allocate(Zone::High, Contents::Zeroed);
+Result<FrameNumber> first_contents(const Area& area, VirtAddr page) { return area.object ? object_page(area, page) : zeros(); }
+
+/// Maps a run of 4 MiB whose reference the caller has; drops that when it does not work.
+Result<void> enter_large(AddressSpace& space, VirtAddr page, FrameNumber first, Protection protection) {
+    const Result<void> mapped = page_table::map(space.directory, page, first, 1, PageSize::Large, rights_of(protection));
+    if (mapped.is_error()) {
+        KASSERT("a new run has an owner", !frames::release_run(first, kLargeOrder).is_error());
+        return mapped;
+    }
+    space.resident += kPagesPerLargePage;
+    return {};
+}
+
+/// A large page of zeros, where `page` begins one that lies in the area.
+/// @return an error when it must be small pages: they say what is really wrong, if anything is
+Result<void> make_large_page(AddressSpace& space, const Area& area, VirtAddr page) {
+    const bool fits = is_aligned(page.value(), kLargePageSize) && AddressRange{page, area.range.end}.pages() >= kPagesPerLargePage;
+    if (!CONFIG_LARGE_PAGES || !fits || area.object || area.sharing == Sharing::Shared) return Error::Unsupported;
+    if (space.resident + kPagesPerLargePage > space.limits.resident) return Error::LimitReached;
+    return enter_large(space, page, TRY(frames::allocate_run(kLargeOrder, Zone::High, Contents::Zeroed)), area.protection);
 }
 
 /// Maps a frame whose reference the caller has; drops that when there is no page table for it.
@@ -60,7 +96,21 @@ Result<void> enter(AddressSpace& space, VirtAddr page, FrameNumber frame, Protec
     return {};
 }
 
+/// 4 MiB of a private area, copied into a large page of its own, or into small ones.
+Result<void> copy_large_page(AddressSpace& to, const Area& area, const PresentPage& page) {
+    const Result<FrameNumber> run = frames::allocate_run(kLargeOrder, Zone::High, Contents::Unspecified);
+    if (!run.is_error()) {
+        for (uint32_t i = 0; i < kPagesPerLargePage; ++i) copy_frame(run.value() + i, page.frame + i);
+        if (!enter_large(to, page.address, run.value(), area.protection).is_error()) return {};
+    }
+    for (uint32_t i = 0; i < kPagesPerLargePage; ++i) {
+        TRY(enter(to, page.address + i * kPageSize, TRY(copy_of(page.frame + i)), area.protection));
+    }
+    return {};
+}
+
 Result<void> copy_page(AddressSpace& to, const Area& area, const PresentPage& page) {
+    if (page.size == PageSize::Large) return copy_large_page(to, area, page);
     // A private page whose frame has other owners shows the page of its object, and cannot be written.
     const bool is_own = area.sharing == Sharing::Private && frame_table::info(page.frame).references == 1;
     if (is_own) return enter(to, page.address, TRY(copy_of(page.frame)), area.protection);
@@ -77,9 +127,16 @@ Result<void> make_page(AddressSpace& space, const Area& area, VirtAddr page) {
 
 Result<void> make_present(AddressSpace& space, const Area& area) {
     if (grants_nothing(area.protection)) return {};
-    for (VirtAddr page = area.range.begin; page < area.range.end; page = page + kPageSize) {
+    for (VirtAddr page = area.range.begin; page < area.range.end;) {
+        if (!make_large_page(space, area, page).is_error()) {
+            page = page + kLargePageSize;
+            continue;
+        }
         const Result<void> made = make_page(space, area, page);
-        if (!made.is_error()) continue;
+        if (!made.is_error()) {
+            page = page + kPageSize;
+            continue;
+        }
         if (made.error() == Error::OutOfRange) break; // past the end of the object: whoever looks there gets a signal
         make_absent(space, {area.range.begin, page});
         return made;
@@ -109,22 +166,55 @@ void make_absent(AddressSpace& space, AddressRange range) {
     }
 }
 
-Result<void> split_large_pages(AddressSpace& /* space */, AddressRange /* range */) { return {}; }
+Result<void> split_large_pages(AddressSpace& space, AddressRange range) {
+    for (const VirtAddr edge : {range.begin, range.end}) {
+        if (is_aligned(edge.value(), kLargePageSize)) continue;
+        const Pde pde = directory_entry(space.directory, edge);
+        if (!pde.is_large_page()) continue;
+        // A change of a part that changes nothing: the piece must split the large page for it.
+        TRY(page_table::protect(space.directory, edge, 1, pde.rights()));
+        KASSERT("protect() splits a large page of which it changes a part", directory_entry(space.directory, edge).is_table());
+        frames::split_run(pde.frame());
+    }
+    return {};
+}
+
+namespace {
+
+/// Pages of a private area that may be written from now on and show their object's frames: gone, and the next look makes copies.
+void forget_object_pages(AddressSpace& space, AddressRange range) {
+    for (VirtAddr page = range.begin; page < range.end; page = page + kPageSize) {
+        const Result<Translation> seen = page_table::translate(space.directory, page);
+        if (seen.is_error() || frame_table::info(FrameNumber::containing(seen.value().address)).references == 1) continue;
+        make_absent(space, {page, page + kPageSize});
+    }
+}
+
+/// The first pages of the range that are present, in a row.
+AddressRange first_present(const AddressSpace& space, AddressRange range) {
+    VirtAddr begin = range.begin;
+    while (begin < range.end && !is_present(space.directory, begin)) {
+        begin = directory_entry(space.directory, begin).is_present() ? begin + kPageSize : slot_end(begin, range.end);
+    }
+    VirtAddr end = begin;
+    while (end < range.end && is_present(space.directory, end)) {
+        end = directory_entry(space.directory, end).is_large_page() ? slot_end(end, range.end) : end + kPageSize;
+    }
+    return {begin, end};
+}
+
+} // namespace
 
 void update_rights(AddressSpace& space, const Area& area) {
-    const Rights rights = rights_of(area.protection);
-    const bool may_be_written = area.sharing == Sharing::Private && area.protection.write;
-    for (VirtAddr page = area.range.begin; page < area.range.end; page = page + kPageSize) {
-        const Result<Translation> seen = page_table::translate(space.directory, page);
-        if (seen.is_error()) continue;
-        const FrameNumber frame = FrameNumber::containing(seen.value().address);
-        if (may_be_written && frame_table::info(frame).references > 1) {
-            // It showed the object's page, and may be written from now on: the next look makes a copy.
-            make_absent(space, {page, page + kPageSize});
-            continue;
+    if (area.object && area.sharing == Sharing::Private && area.protection.write) forget_object_pages(space, area.range);
+    AddressRange rest = area.range;
+    while (rest.begin < rest.end) {
+        const AddressRange present = first_present(space, rest);
+        if (present.begin < present.end) {
+            const Result<void> changed = page_table::protect(space.directory, present.begin, present.pages(), rights_of(area.protection));
+            KASSERT("protect() needs no memory when no large page is split", !changed.is_error());
         }
-        const Result<void> changed = page_table::protect(space.directory, page, 1, rights);
-        KASSERT("protect() changes a page that is there", !changed.is_error());
+        rest.begin = present.end;
     }
 }
 
@@ -154,7 +244,11 @@ Result<FrameNumber> own_frame(AddressSpace& space, VirtAddr page) {
     TRY(resolve_page(&space, page));
     const Translation seen = TRY(page_table::translate(space.directory, page));
     const FrameNumber frame = FrameNumber::containing(seen.address);
-    if (seen.size == PageSize::Large || frame_table::info(frame).references == 1) return frame;
+    if (seen.size == PageSize::Large) return frame;
+    if (frame_table::info(frame).references == 1) {
+        set_contents(frame, FrameContents::Unknown); // it is written without the page tables' knowledge
+        return frame;
+    }
     const FrameNumber copy = TRY(copy_of(frame));
     make_absent(space, {page, page + kPageSize});
     TRY(enter(space, page, copy, area->protection));
@@ -183,10 +277,6 @@ Result<void> resolve_page(AddressSpace* space, VirtAddr address) {
     return make_page(*space, *area, page);
 }
 
-bool is_resident(const AddressSpace* space, VirtAddr address) {
-    const Pde pde = directory_entry(space->directory, address);
-    if (!pde.is_table()) return pde.is_present();
-    return frame_memory(pde.frame()).as<Pte>()[address.table_index()].is_present();
-}
+bool is_resident(const AddressSpace* space, VirtAddr address) { return is_present(space->directory, address); }
 
 } // namespace mm::spaces

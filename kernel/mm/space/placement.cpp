@@ -22,7 +22,10 @@ uint32_t chance(AddressSpace& space, unsigned bits) { return CONFIG_ASLR ? space
 bool lies_in(AddressRange range, AddressRange arena) { return arena.begin <= range.begin && range.end <= arena.end; }
 
 Result<VirtAddr> place_in(AddressSpace& space, const MapRequest& request, AddressRange window) {
+    // What large pages can serve begins where one can.
+    const bool wants_large_pages = CONFIG_LARGE_PAGES && !request.object && request.pages >= kPagesPerLargePage;
     return areas::place(space.areas, {.pages = request.pages,
+                                      .alignment = wants_large_pages ? kLargePageSize : kPageSize,
                                       .window = window,
                                       .hint = VirtAddr(align_down(request.hint.value(), kPageSize))});
 }

@@ -34,6 +34,11 @@ inline VirtAddr slot_end(VirtAddr address, VirtAddr end) {
     return std::min(VirtAddr(align_down(address.value(), kLargePageSize)) + kLargePageSize, end);
 }
 
+inline bool is_present(PageDirectory directory, VirtAddr page) {
+    const Pde pde = directory_entry(directory, page);
+    return pde.is_table() ? frame_memory(pde.frame()).as<Pte>()[page.table_index()].is_present() : pde.is_present();
+}
+
 /// Shows every present page that begins in the range or lies across its begin, lowest first. `visit` must not change the tables.
 template <typename Visit>
 void for_each_present(PageDirectory directory, AddressRange range, Visit visit) {

@@ -33,6 +33,12 @@ public:
 
 namespace spaces {
 
+/// FrameInfo::owner_tag of a frame that a page of the user range shows.
+enum class FrameContents : uint8_t {
+    Unknown = 0,
+    ZeroUnlessDirty = 1,  ///< It came as zeros, and is written only through page tables, which note that.
+};
+
 /// Whether pages appear when an area is made, or when somebody looks at them. Everything works either way.
 inline constexpr bool kMapEagerly = true;
 
@@ -49,8 +55,8 @@ inline constexpr Rights rights_of(Protection protection) {
 
 // pages.cpp: what is present.
 
-/// Makes all pages of `range`, which `area` holds, present; those past the end of the object stay absent, and so do all of an area that
-/// grants nothing. On an error none are.
+/// Makes all pages of a new area present, in large pages where that works; those past the end of the object stay absent, and so do all of
+/// an area that grants nothing. On an error none are.
 /// @return Error::OutOfMemory, LimitReached, DeviceError
 Result<void> make_present(AddressSpace& space, const Area& area);
 
