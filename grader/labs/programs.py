@@ -13,7 +13,7 @@ reached. What programs print comes back in the operation that let them run, byte
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,11 +28,15 @@ SIGNALS = {"SIGILL": 4, "SIGTRAP": 5, "SIGBUS": 7, "SIGFPE": 8, "SIGKILL": 9, "S
 _SIGNAL_NAMES = {number: name for name, number in SIGNALS.items()}
 
 
+Reader = Callable[[Any, ProcessView], Any]  # reads more of the stopped machine (gdb.client.Target): its memory, say
+
+
 @dataclass
 class Look:
     """A checkpoint at which a process is looked at."""
 
     checkpoint: Checkpoint
+    found: Any = None  # what the reader brought
 
     @property
     def view(self) -> ProcessView:
@@ -101,12 +105,13 @@ class Programs:
         """Gives the scenario's machine a disk with all programs, and with `files` ("bin/name" or "folder/name") beside them."""
         self.scenario = scenario
         scenario.disk = program_disk({**programs_in(paths.programs_folder()), **(files or {})})
+        scenario.command_line += f" seed={scenario.random.getrandbits(32):#x}"  # where programs lie repeats with the run's seed
 
     # -- running -----------------------------------------------------------------------------------------------------
 
-    def run(self, name: str, *arguments: object, checkpoints: Sequence[str] = (), note: str = "") -> Ran:
+    def run(self, name: str, *arguments: object, checkpoints: Sequence[str] = (), reader: Reader | None = None, note: str = "") -> Ran:
         """Runs /bin/`name` (or the program of that path) and waits until it has ended."""
-        return self._ran(self.scenario.op("program.run", name, *arguments, note=note), checkpoints)
+        return self._ran(self.scenario.op("program.run", name, *arguments, note=note), checkpoints, reader)
 
     def start(self, name: str, *arguments: object, note: str = "") -> Op:
         """Starts a program; it runs in later operations that let programs run. The value is its process number."""
@@ -166,20 +171,24 @@ class Programs:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _ran(self, op: Op, checkpoints: Sequence[str]) -> Ran:
+    def _ran(self, op: Op, checkpoints: Sequence[str], reader: Reader | None = None) -> Ran:
         if len(set(checkpoints)) < len(checkpoints):
             raise ValueError("two checkpoints of one operation have the same name")
-        return Ran(op, {name: self._look(op, name) for name in checkpoints})
+        return Ran(op, {name: self._look(op, name, reader) for name in checkpoints})
 
-    def _look(self, op: Op, name: str) -> Look:
+    def _look(self, op: Op, name: str, reader: Reader | None = None) -> Look:
         """A stop inside an operation: the guest makes it, not a line of the script."""
-        checkpoint = Checkpoint(name, op, self._read_view, False)
+
+        def probe(target: Any) -> ProcessView:
+            view = read_view(target, target.symbol("programs_guest::view"), self.scenario.machine.memory_bytes)
+            look.found = reader(target, view) if reader else None
+            return view
+
+        checkpoint = Checkpoint(name, op, probe, False)
         checkpoint.word = name
         self.scenario.checkpoints.append(checkpoint)
-        return Look(checkpoint)
-
-    def _read_view(self, target: Any) -> ProcessView:
-        return read_view(target, target.symbol("programs_guest::view"), self.scenario.machine.memory_bytes)
+        look = Look(checkpoint)
+        return look
 
 
 def areas_in(op: Op) -> list[Area]:

@@ -255,14 +255,14 @@ def model(data: bytes) -> bool:
         return False
     base = USER_BEGIN if type_ == DYNAMIC else 0
     loaded = [header for header in headers if header[0] == LOAD and (header[4] or header[5])]
-    pages: set[int] = set()
+    taken: list[range] = []
     for _, offset, address, _, file_bytes, memory_bytes, flags, _ in loaded:
         if not _segment_is_good(len(data), base, offset, address, file_bytes, memory_bytes, flags):
             return False
-        own = set(range((address + base) // PAGE, (address + base + memory_bytes + PAGE - 1) // PAGE))
-        if own & pages:
+        pages = range((address + base) // PAGE, (address + base + memory_bytes + PAGE - 1) // PAGE)
+        if any(pages.start < other.stop and other.start < pages.stop for other in taken):
             return False
-        pages |= own
+        taken.append(pages)
     return any(header[6] & X and header[2] <= entry < header[2] + header[5] for header in loaded)
 
 
