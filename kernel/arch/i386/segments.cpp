@@ -6,7 +6,7 @@
 
 extern "C" char text_end[];                        // end of the kernel's code, a page boundary (link.ld)
 extern "C" [[noreturn]] void double_fault_entry(); // trap_stubs.S
-extern "C" void load_segments(const void* table_register, uint32_t data_selector, uint32_t task_selector); // trap_stubs.S
+extern "C" void load_segments(const void* table_register, uint32_t stack_selector, uint32_t task_selector); // trap_stubs.S
 
 namespace i386 {
 namespace {

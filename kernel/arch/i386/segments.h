@@ -16,7 +16,7 @@ namespace i386 {
 enum Selector : uint16_t {
     kNullSelector = 0x00,
     kKernelCode = 0x08,
-    kKernelData = 0x10,
+    kKernelData = 0x10,     ///< For SS only; DS, ES, FS and GS hold kUserData in the kernel, too (trap_stubs.S).
     kUserCode = 0x18 | 3,
     kUserData = 0x20 | 3,
     kTaskSelector = 0x28,

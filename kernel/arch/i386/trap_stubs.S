@@ -2,7 +2,7 @@
 # vector) and goes to the common part, which builds a TrapFrame (trap_frame.h) and calls trap_dispatch() in C++.
 
 .set KERNEL_CODE, 0x08
-.set KERNEL_DATA, 0x10
+.set USER_DATA, 0x23                    # the data segments of kernel and user code alike: base 0, no limit. Only SS needs ring 0's
 
 .section .text
 
@@ -37,7 +37,7 @@ trap_common:
     push %es
     push %fs
     push %gs
-    mov $KERNEL_DATA, %eax              # ring 3 may have left anything in the data segments
+    mov $USER_DATA, %eax                # ring 3 may have left anything in the data segments
     mov %eax, %ds
     mov %eax, %es
     mov %eax, %fs
@@ -79,18 +79,19 @@ _Z5panicPKcS0_i:
     call panic_called                   # never returns
 .size _Z5panicPKcS0_i, . - _Z5panicPKcS0_i
 
-# void load_segments(const void* table_register, uint32_t data_selector, uint32_t task_selector)
+# void load_segments(const void* table_register, uint32_t stack_selector, uint32_t task_selector)
 .global load_segments
 .type load_segments, @function
 load_segments:
     mov 4(%esp), %eax
     lgdt (%eax)
     ljmp $KERNEL_CODE, $1f              # CS changes only by a far jump
-1:  mov 8(%esp), %eax
+1:  mov $USER_DATA, %eax
     mov %eax, %ds
     mov %eax, %es
     mov %eax, %fs
     mov %eax, %gs
+    mov 8(%esp), %eax
     mov %eax, %ss
     mov 12(%esp), %eax
     ltr %ax

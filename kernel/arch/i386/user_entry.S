@@ -19,8 +19,8 @@
 
 .section .text
 
-# Number in EAX, the frame on top of the stack: calls the handler. Afterwards EAX is what the caller gets. The kernel's data segment is the
-# user's here: they are alike (base 0, no limit), and on the way back it needs no change.
+# Number in EAX, the frame on top of the stack: calls the handler. Afterwards EAX is what the caller gets. The data segments that the
+# kernel uses are the user's, whoever runs: so after SYSENTER they need no change on the way back.
 .macro call_handler
     mov $USER_DATA, %ecx
     mov %ecx, %ds

@@ -2,7 +2,6 @@
 #include <cstddef>
 
 #include "abi/process.h"
-#include "drivers/timer.h"
 #include "fs/volume.h"
 #include "lib/text.h"
 #include "mm/space/user_memory.h"
@@ -37,7 +36,6 @@ struct ProgramArguments {
     }
 };
 
-constexpr uint32_t kMillisecondsPerTick = 1000 / kTimerHertz;
 constexpr uint32_t kAnyChild = UINT32_MAX;
 
 } // namespace
@@ -85,6 +83,7 @@ Result<uint32_t> signal(const Arguments& arguments) {
 
 Result<uint32_t> signal_return(const Arguments&) {
     TRY(signals::return_from_handler(current().frame()));
+    i386::reload_user_registers(); // and what has come meanwhile is delivered
     return current().frame().registers.eax; // what the handler interrupted had there
 }
 
@@ -94,10 +93,7 @@ Result<uint32_t> yield(const Arguments&) {
 }
 
 Result<uint32_t> sleep(const Arguments& arguments) {
-    const uint32_t milliseconds = arguments[0];
-    if (milliseconds == 0) return 0;
-    WaitQueue nobody_else; // only time or a signal ends this wait
-    TRY(scheduler::block(nobody_else, (milliseconds - 1) / kMillisecondsPerTick + 1));
+    TRY(scheduler::sleep(arguments[0]));
     return 0;
 }
 
