@@ -83,7 +83,6 @@ Result<uint32_t> signal(const Arguments& arguments) {
 
 Result<uint32_t> signal_return(const Arguments&) {
     TRY(signals::return_from_handler(current().frame()));
-    i386::reload_user_registers(); // and what has come meanwhile is delivered
     return current().frame().registers.eax; // what the handler interrupted had there
 }
 
