@@ -41,7 +41,9 @@ bool play_round(Random& random, unsigned processes) {
 int main(int argc, char** argv) {
     uint32_t seed, processes;
     if (argc != 3 || !parse_number(argv[1], seed) || !parse_number(argv[2], processes)) return 2;
-    if (create_shared(kSharedBytes) != 0) return 3;
+    // Its frames are there before the first round: they stay as long as the fuzzer.
+    const int shared = create_shared(kSharedBytes);
+    if (shared != 0 || is_error(attach_shared(shared, nullptr, abi::PROT_READ | abi::PROT_WRITE))) return 3;
     make_folder("/fuzz");
     Random random(seed);
     while (debug(FuzzCall::Round) != 0) {

@@ -118,4 +118,6 @@ const char* explain_fault(VirtAddr address) {
 
 size_t in_use() { return used_count; }
 
+size_t frames_kept() { return ready_count * kPages; }
+
 } // namespace mm::kernel_stacks

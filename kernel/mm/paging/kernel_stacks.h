@@ -33,4 +33,7 @@ const char* explain_fault(VirtAddr address);
 /// Stacks that somebody has.
 size_t in_use();
 
+/// Frames of stacks that nobody uses, and that are kept for the next process.
+size_t frames_kept();
+
 } // namespace mm::kernel_stacks
