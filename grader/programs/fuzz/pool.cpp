@@ -77,12 +77,19 @@ uint32_t Pool::page() {
 }
 
 uint32_t Pool::length() {
-    static constexpr uint32_t kLengths[] = {0, 1, 2, 4, 511, 512, 513, 4095, 4096, 4097, 8191, 8192, 12288, 0x1'0000};
-    static constexpr uint32_t kHuge[] = {0x40'0000, 0x80'0000, 0x1000'0000, 0x7FFF'F000, 0x7FFF'FFFF, 0x8000'0000, 0xB000'0000,
-                                         0xFFFF'F000, 0xFFFF'F001, 0xFFFF'FFFF};
+    static constexpr uint32_t kLengths[] = {0, 1, 2, 4, 511, 512, 513, 4095, 4096, 4097, 8191, 8192, 12288};
+    // More than there is memory, yet not too much to be tried: that takes as long as a thousand other calls.
+    static constexpr uint32_t kLarge[] = {0x40'0000, 0x80'0000, 0x100'0000, 0x1000'0000, 0x7FFF'F000, 0x8000'0000};
+    static constexpr uint32_t kHuge[] = {0xB000'0000, 0xC000'0000, 0xF000'0000, 0xFFFF'F000, 0xFFFF'F001, 0xFFFF'FFFF};
+    if (random_.one_in(3000)) return random_.pick(kLarge);
     if (random_.one_in(24)) return random_.pick(kHuge);
-    if (random_.one_in(3)) return random_.below(48) * kPageBytes;
+    if (random_.one_in(3)) return random_.below(random_.one_in(16) ? 64 : 8) * kPageBytes;
     return random_.one_in(2) ? random_.below(9000) : random_.pick(kLengths);
+}
+
+uint32_t Pool::heap_end() {
+    if (random_.one_in(2000)) return address();
+    return random_.one_in(4) ? 0 : break_ + random_.below(0x4000) - 0x1000;
 }
 
 uint32_t Pool::path() { return random_.one_in(6) ? address() : reinterpret_cast<uint32_t>(random_.pick(kPaths)); }

@@ -16,6 +16,8 @@ public:
     /// The begin of a page, mostly mapped.
     uint32_t page();
     uint32_t length();
+    /// For Break: mostly near the last one, as anything far above takes all memory there is.
+    uint32_t heap_end();
     uint32_t path();
     /// A path for Exec; programs only when asked for.
     uint32_t program_path(bool programs);
@@ -27,6 +29,7 @@ public:
 
     /// What calls have brought.
     void add_region(uint32_t begin, uint32_t bytes);
+    void add_break(uint32_t end) { break_ = end; }
     void add_file(uint32_t file) { files_[random_.below(kFiles)] = file; }
     void add_shared(uint32_t number, uint32_t bytes);
     uint32_t shared_bytes(uint32_t number) const { return number < kShared ? shared_bytes_[number] : 0; }
@@ -43,6 +46,7 @@ private:
 
     Random random_;
     Region regions_[kRegions] = {};
+    uint32_t break_ = 0;
     uint32_t files_[kFiles] = {2, 2, 0, 0, 0, 0, 0, 0};
     uint32_t shared_bytes_[kShared] = {};
 };

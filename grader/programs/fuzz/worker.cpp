@@ -9,7 +9,7 @@ using abi::SystemCall;
 
 /// What an argument means to its call.
 enum Kind : uint8_t {
-    kNothing, kWord, kFile, kAddress, kPage, kLength, kPath, kProgram, kList, kProtection, kMapFlags, kOpenFlags, kOffset, kWhence, kPid,
+    kNothing, kWord, kFile, kAddress, kPage, kBreak, kLength, kPath, kProgram, kList, kProtection, kMapFlags, kOpenFlags, kOffset, kWhence, kPid,
     kSignal, kHandler, kAdvice, kResource, kLimit, kIndex, kShared, kTime, kStatus,
 };
 
@@ -41,7 +41,7 @@ constexpr CallShape kShapes[] = {
     {SystemCall::MakeFolder, 1, {kPath}},
     {SystemCall::ListFolder, 2, {kPath, kIndex, kAddress}},
     {SystemCall::FileSize, 3, {kFile}},
-    {SystemCall::Break, 5, {kAddress}},
+    {SystemCall::Break, 5, {kBreak}},
     {SystemCall::MapMemory, 14, {kPage, kLength, kProtection, kMapFlags, kFile, kOffset}},
     {SystemCall::UnmapMemory, 9, {kPage, kLength}},
     {SystemCall::Protect, 9, {kPage, kLength, kProtection}},
@@ -92,6 +92,7 @@ uint32_t Worker::argument(unsigned kind) {
     case kAddress: return pool_.address();
     case kStatus: return random_.one_in(2) ? 0 : pool_.address();
     case kPage: return random_.one_in(4) ? 0 : pool_.page();
+    case kBreak: return pool_.heap_end();
     case kLength: return pool_.length();
     case kPath: return pool_.path();
     case kProgram: return pool_.program_path(depth_ > 0);
@@ -121,8 +122,10 @@ Worker::Request Worker::choose() {
     while (ticket >= shape->weight) ticket -= shape++->weight;
     Request request{shape->call, {}};
     for (size_t i = 0; i < 6; ++i) {
-        const bool odd = shape->arguments[i] != kNothing && random_.one_in(40);
-        request.arguments[i] = odd ? random_.word() : argument(shape->arguments[i]);
+        const Kind kind = shape->arguments[i];
+        const bool is_amount = kind == kLength || kind == kBreak; // any number would nearly always be all memory there is
+        const bool odd = kind != kNothing && random_.one_in(is_amount ? 3000 : 40);
+        request.arguments[i] = odd ? random_.word() : argument(kind);
     }
     if (shape->call == SystemCall::Count) request.call = SystemCall(random_.one_in(2) ? random_.word() | 64 : 38 + random_.below(4));
     return request;
@@ -189,7 +192,10 @@ void Worker::learn(const Request& request, uint32_t result) {
     case SystemCall::Wait: forget_child(result); break;
     case SystemCall::Open: pool_.add_file(result); break;
     case SystemCall::MapMemory: pool_.add_region(result, request.arguments[1]); break;
-    case SystemCall::Break: pool_.add_region(result - kPageBytes, kPageBytes); break;
+    case SystemCall::Break:
+        pool_.add_break(result);
+        pool_.add_region(result - kPageBytes, kPageBytes);
+        break;
     case SystemCall::CreateShared: pool_.add_shared(result, request.arguments[0]); break;
     case SystemCall::AttachShared: pool_.add_region(result, pool_.shared_bytes(request.arguments[0])); break;
     default: break;
