@@ -6,7 +6,7 @@ import re
 import selectors
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,9 @@ SECONDS = 20
 class Console:
     """The terminal: `type` sends keys as they are, `run` sends a line and returns what it answers."""
 
-    def __init__(self, elf: Path = ELF, options: str = "") -> None:
+    def __init__(self, elf: Path = ELF, options: str = "", machine: Sequence[str] = ()) -> None:
         command = ["qemu-system-i386", "-m", "16", "-display", "none", "-monitor", "none", "-serial", "stdio", "-kernel", str(elf),
-                   "-append", options]
+                   "-append", options, *machine]
         self._qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._qemu.stdout, selectors.EVENT_READ)
