@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "arch/cpu.h"
 #include "guest/harness.h"
 #include "guest/random.h"
 #include "lib/text.h"
@@ -23,18 +24,26 @@ using mm::Area;
 constexpr uint32_t kRead = 1, kWrite = 2, kExecute = 4, kShared = 8, kKindShift = 4;
 constexpr size_t kMaxSets = 512;
 constexpr size_t kWords = 5;       ///< Of an area.
-constexpr size_t kMaxShown = 40;   ///< Areas that a record holds; the digest is of all.
+constexpr size_t kMaxShown = 24;   ///< Areas that a record holds; the digest is of all.
 constexpr size_t kMaxBuckets = 64;
 
 HARNESS_DATA mm::areas::Set* sets[kMaxSets];
 
-/// What the piece has shown, by a visit or as an answer.
+/// In place of a record's first value: a visitor was called with another context than the one that came with it.
+constexpr uint32_t kWrongContext = 0xC0FF'EE00;
+
+/// What the piece shows, by visits or as an answer. It lies on the stack: opening the guest's memory for each visit would take longer than
+/// the visit.
 struct Shown {
-    uint32_t count;
-    uint32_t digest;
+    uint32_t count = 0;
+    uint32_t digest = 0x811C'9DC5;
+    bool has_strange_context = false;
     uint32_t words[kMaxShown * kWords];
+
+    void note(const Area& area);
+    void reply(Call& call, uint32_t first) const;
 };
-HARNESS_DATA Shown shown;
+HARNESS_DATA Shown* showing;  ///< Where visit() notes what it is shown.
 
 /// A visitor that reads the set in the middle of a change, as it may: see areas.nosy.
 struct Nosy {
@@ -95,64 +104,69 @@ uint32_t attributes_of(const Area& area) {
            (area.sharing == mm::Sharing::Shared ? kShared : 0) | static_cast<uint32_t>(area.kind) << kKindShift;
 }
 
-void forget_shown() {
-    shown.count = 0;
-    shown.digest = 0x811C'9DC5;
-}
-
 /// Notes an area, and stirs it into the digest (Fowler, Noll and Vo's way, word by word).
-void note(const Area& area) {
-    const uint32_t words[kWords] = {area.range.begin.value(), area.range.end.value(), attributes_of(area),
-                                    reinterpret_cast<uint32_t>(area.object), area.first_page};
+void Shown::note(const Area& area) {
+    const uint32_t of_area[kWords] = {area.range.begin.value(), area.range.end.value(), attributes_of(area),
+                                      reinterpret_cast<uint32_t>(area.object), area.first_page};
     for (size_t i = 0; i < kWords; ++i) {
-        shown.digest = (shown.digest ^ words[i]) * 0x0100'0193;
-        if (shown.count < kMaxShown) shown.words[shown.count * kWords + i] = words[i];
+        digest = (digest ^ of_area[i]) * 0x0100'0193;
+        if (count < kMaxShown) words[count * kWords + i] = of_area[i];
     }
-    ++shown.count;
+    ++count;
 }
 
-/// A record: how many areas, the digest of all, the first ones word by word. `first` is a value in front.
-void reply_shown(Call& call, uint32_t first) {
-    uint32_t values[3 + kMaxShown * kWords] = {first, shown.count, shown.digest};
-    const size_t words = kWords * (shown.count < kMaxShown ? shown.count : kMaxShown);
-    for (size_t i = 0; i < words; ++i) values[3 + i] = shown.words[i];
-    call.reply(std::span<const uint32_t>(values, 3 + words));
+/// A record: `first`, how many areas, the digest of all, then the first ones word by word.
+void Shown::reply(Call& call, uint32_t first) const {
+    uint32_t values[3 + kMaxShown * kWords] = {has_strange_context ? kWrongContext : first, count, digest};
+    const size_t known = kWords * (count < kMaxShown ? count : kMaxShown);
+    for (size_t i = 0; i < known; ++i) values[3 + i] = words[i];
+    call.reply(std::span<const uint32_t>(values, 3 + known));
 }
 
 struct Order {
     VirtAddr last;
     bool is_right;
+    size_t count;
 };
 
 void check_order(void* context, const Area& area) {
     Order& order = *static_cast<Order*>(context);
     if (area.range.begin < order.last || area.range.end <= area.range.begin) order.is_right = false;
     order.last = area.range.end;
+    ++order.count;
 }
 
 /// Reads the set from inside a visit: it runs as a part of the piece, and so may not write to the guest's memory.
 bool reads_well(mm::areas::Set* set, uint32_t address) {
-    Order order{VirtAddr(0), true};
+    Order order{VirtAddr(0), true, 0};
     mm::areas::for_each(set, check_order, &order);
     const Area* const area = mm::areas::find(set, VirtAddr(address));
     const Area* const next = mm::areas::find_from(set, VirtAddr(address));
-    return order.is_right && area && area == next && area->range.contains(VirtAddr(address)) && mm::areas::count(set) > 0;
+    return order.is_right && area && area == next && area->range.contains(VirtAddr(address)) &&
+           mm::areas::count(set) == order.count;
 }
 
-void visit(void* /* context */, const Area& area) {
-    const bool reads = nosy.set != nullptr;
-    const bool well = reads && reads_well(nosy.set, nosy.address);
+void visit(void* context, const Area& area) {
+    if (context != showing) showing->has_strange_context = true;
+    showing->note(area);
+    if (!nosy.set) return;
+    const bool well = reads_well(nosy.set, nosy.address);
     const Outside outside;
-    note(area);
-    if (!reads) return;
     ++nosy.calls;
     if (well) ++nosy.found;
 }
 
+/// Calls the piece with a visitor that notes what it is shown.
+template <typename Work>
+auto watching(Call& call, Shown& shown, Work work) {
+    showing = &shown;
+    return inside(call, work);
+}
+
 void reply_area(Call& call, const Area* area) {
-    forget_shown();
-    if (area) note(*area);
-    reply_shown(call, shown.count);
+    Shown shown;
+    if (area) shown.note(*area);
+    shown.reply(call, shown.count);
 }
 
 // One function of the piece each
@@ -218,10 +232,10 @@ void remove(Call& call) {
     mm::areas::Set* const set = set_argument(call);
     const auto range = range_argument(call, 1);
     const mm::areas::Visit visitor = call.count() > 3 ? nullptr : visit;
-    forget_shown();
-    const auto done = inside(call, [=] { return mm::areas::remove(set, range, visitor, nullptr); });
+    Shown shown;
+    const auto done = watching(call, shown, [&] { return mm::areas::remove(set, range, visitor, &shown); });
     if (done.is_error() && shown.count == 0) return call.reply(done.error());
-    reply_shown(call, static_cast<uint32_t>(done.error()));
+    shown.reply(call, static_cast<uint32_t>(done.error()));
 }
 
 /// areas.protect SLOT BEGIN END ATTRIBUTES [silent] -> as areas.remove
@@ -230,10 +244,10 @@ void protect(Call& call) {
     const auto range = range_argument(call, 1);
     const auto rights = protection(call.number(3));
     const mm::areas::Visit visitor = call.count() > 4 ? nullptr : visit;
-    forget_shown();
-    const auto done = inside(call, [=] { return mm::areas::protect(set, range, rights, visitor, nullptr); });
+    Shown shown;
+    const auto done = watching(call, shown, [&] { return mm::areas::protect(set, range, rights, visitor, &shown); });
     if (done.is_error() && shown.count == 0) return call.reply(done.error());
-    reply_shown(call, static_cast<uint32_t>(done.error()));
+    shown.reply(call, static_cast<uint32_t>(done.error()));
 }
 
 /// areas.find SLOT ADDRESS -> 0 or 1, then the area
@@ -271,9 +285,9 @@ void place(Call& call) {
 /// areas.list SLOT -> count(), then what for_each() shows
 void list(Call& call) {
     const mm::areas::Set* const set = set_argument(call);
-    forget_shown();
-    const size_t count = inside(call, [=] { return mm::areas::for_each(set, visit, nullptr), mm::areas::count(set); });
-    reply_shown(call, count);
+    Shown shown;
+    const size_t count = watching(call, shown, [&] { return mm::areas::for_each(set, visit, &shown), mm::areas::count(set); });
+    shown.reply(call, count);
 }
 
 /// areas.nosy SLOT ADDRESS, or areas.nosy off -> calls of visitors that have read the set since the last such line, and in how many of
@@ -327,60 +341,70 @@ void build(Call& call) {
     mm::areas::Set* const set = set_argument(call);
     const Row row = row_argument(call);
     const uint32_t attributes = call.number(5);
+    const char* const order = call.word(6);
     uint32_t done = 0;
     Error error = Error::None;
-    for (; done < row.count; ++done) {
-        const Area area = make_area(row.range(in_order(call.word(6), done, row.count)), attributes);
-        error = inside(call, [&] { return mm::areas::insert(set, area); }).error();
-        if (error != Error::None) break;
-    }
+    inside(call, [&] {
+        for (; done < row.count && error == Error::None; done += error == Error::None) {
+            const Area area = make_area(row.range(in_order(order, done, row.count)), attributes);
+            error = mm::areas::insert(set, area).error();
+        }
+        return 0;
+    });
     call.reply({done, static_cast<uint32_t>(error)});
 }
+
+/// A visitor that only counts.
+void count_part(void* parts, const Area&) { ++*static_cast<uint32_t*>(parts); }
 
 /// areas.clear (row) ORDER -> how many of the row's areas remove() took out one by one
 void clear(Call& call) {
     mm::areas::Set* const set = set_argument(call);
     const Row row = row_argument(call);
+    const char* const order = call.word(5);
     uint32_t done = 0;
-    for (uint32_t i = 0; i < row.count; ++i) {
-        const auto range = row.range(in_order(call.word(5), i, row.count));
-        forget_shown();
-        const auto removed = inside(call, [=] { return mm::areas::remove(set, range, visit, nullptr); });
-        if (!removed.is_error() && shown.count == 1) ++done;
-    }
+    inside(call, [&] {
+        for (uint32_t i = 0; i < row.count; ++i) {
+            uint32_t parts = 0;
+            const auto removed = mm::areas::remove(set, row.range(in_order(order, i, row.count)), count_part, &parts);
+            if (!removed.is_error() && parts == 1) ++done;
+        }
+        return 0;
+    });
     call.reply({done});
 }
 
-/// Ticks of the piece in `work`.
+/// Ticks of `work`, and of a look at the clock.
 template <typename Work>
-uint32_t ticks_of(Call& call, Work work) {
-    const uint64_t before = call.ticks();
+uint32_t ticks_of(Work work) {
+    const uint64_t before = Cpu::ticks();
     work();
-    return static_cast<uint32_t>(call.ticks() - before);
+    return static_cast<uint32_t>(Cpu::ticks() - before);
 }
 
 /// areas.cost (row) PROBES SEED -> ticks of that many find(), insert() and remove() in the row, and how many went wrong. The row's areas
-/// are at least three pages apart, and one page long areas come and go in between.
+/// are at least three pages apart, and areas of one page come and go in between.
 void cost(Call& call) {
     mm::areas::Set* const set = set_argument(call);
     const Row row = row_argument(call);
     const uint32_t probes = call.number(5);
     harness::Random random(call.number(6));
     uint32_t find_ticks = 0, insert_ticks = 0, remove_ticks = 0, wrong = 0;
-    for (uint32_t i = 0; i < probes; ++i) {
-        const auto range = row.range(random.below(row.count));
-        const VirtAddr wanted = range.begin + random.below(row.pages * kPageSize);
-        const Area* found = nullptr;
-        find_ticks += ticks_of(call, [&] { found = inside(call, [=] { return mm::areas::find(set, wanted); }); });
-        const VirtAddr free = range.end + kPageSize;
-        const Area area = make_area({free, free + kPageSize}, kRead);
-        Error inserted = Error::None, removed = Error::None;
-        insert_ticks += ticks_of(call, [&] { inserted = inside(call, [&] { return mm::areas::insert(set, area); }).error(); });
-        remove_ticks += ticks_of(call, [&] {
-            removed = inside(call, [&] { return mm::areas::remove(set, area.range, nullptr, nullptr); }).error();
-        });
-        if (!found || found->range != range || inserted != Error::None || removed != Error::None) ++wrong;
-    }
+    inside(call, [&] {
+        for (uint32_t i = 0; i < probes; ++i) {
+            const auto range = row.range(random.below(row.count));
+            const VirtAddr wanted = range.begin + random.below(row.pages * kPageSize);
+            const Area area = make_area({range.end + kPageSize, range.end + 2 * kPageSize}, kRead);
+            const Area* found = nullptr;
+            Error inserted = Error::None, removed = Error::None;
+            find_ticks += ticks_of([&] { found = mm::areas::find(set, wanted); });
+            if (!found || found->range != range) ++wrong;
+            insert_ticks += ticks_of([&] { inserted = mm::areas::insert(set, area).error(); });
+            remove_ticks += ticks_of([&] { removed = mm::areas::remove(set, area.range, nullptr, nullptr).error(); });
+            if (inserted != Error::None || removed != Error::None) ++wrong;
+        }
+        return 0;
+    });
     call.reply({find_ticks, insert_ticks, remove_ticks, wrong});
 }
 
@@ -395,13 +419,15 @@ void scatter(Call& call) {
     uint32_t values[1 + kMaxBuckets] = {};
     const uint32_t size = (placement.window.end.value() - placement.window.begin.value()) / buckets;
     placement.hint = VirtAddr(0);
-    for (uint32_t i = 0; i < count; ++i) {
-        placement.random = random.next();
-        const auto begin = inside(call, [&] { return mm::areas::place(set, placement); });
-        const uint32_t bucket = (begin.value().value() - placement.window.begin.value()) / size;
-        if (begin.is_error() || bucket >= buckets) ++values[0];
-        else ++values[1 + bucket];
-    }
+    inside(call, [&] {
+        for (uint32_t i = 0; i < count; ++i) {
+            placement.random = random.next();
+            const auto begin = mm::areas::place(set, placement);
+            const uint32_t bucket = (begin.value().value() - placement.window.begin.value()) / size;
+            ++values[begin.is_error() || bucket >= buckets ? 0 : 1 + bucket];
+        }
+        return 0;
+    });
     call.reply(std::span<const uint32_t>(values, 1 + buckets));
 }
 

@@ -15,7 +15,8 @@ from judge.verdict import Failure
 from oracle.areas import (PAGE, PROTECTION, READ, USER_BEGIN, USER_END, WRITE, Area, AreaModel, Change, Placement, attributes, digest, draw,
                           first_difference, read_areas)
 
-SHOWN = 40  # areas that a record holds: kMaxShown in grader/guest/areas_verbs.cpp
+WRONG_CONTEXT = 0xC0FF_EE00  # kWrongContext
+SHOWN = 24  # areas that a record holds: kMaxShown in grader/guest/areas_verbs.cpp
 ERRORS = ("None", "OutOfMemory", "Unsupported", "InvalidArgument", "Misaligned", "OutOfRange", "NotAllocated", "NotMapped", "Busy", "DeviceError",
           "NotFound", "Exists")
 
@@ -139,6 +140,8 @@ class SpaceSet:
 
     def _check_answer(self, op: Op, change: Change, what: str) -> None:
         error = op.error
+        if error is None and op.values:
+            self._check_context(op)
         if error is None and op.values and op.values[0] != 0 and not op.line.startswith("areas.insert"):
             expect(False, f"{what} fails: nothing changes, and its visitor is not called",
                    f"{op} returned Error::{error_name(op.values[0])} after {op.values[1]} calls of the visitor",
@@ -156,6 +159,11 @@ class SpaceSet:
         if error == "OutOfMemory" and self.scenario.is_short:
             hint = "Only a remove() that makes two areas of one may need memory: what is cut out whole, or at an end, must always work."
         expect(error is None, f"{what} succeeds", f"{op}: {op.says}{self._picture(op)}", hint, operation=op.number)
+
+    @staticmethod
+    def _check_context(op: Op) -> None:
+        expect(op.values[0] != WRONG_CONTEXT, "a visitor is called with the context that came with it", f"another one ({op})",
+               "Hand `context` on to each call of the visitor as it is.", operation=op.number)
 
     def _check_parts(self, op: Op, change: Change, what: str) -> None:
         """What the visitor was shown."""
@@ -211,6 +219,7 @@ class SpaceSet:
         return f"{begin:#x}, a possible begin" if self.model.is_possible(it, begin) else f"{begin:#x}"
 
     def _listed(self, op: Op) -> None:
+        self._check_context(op)
         count, number, sum_, *words = op.values
         wanted, seen = self.model.areas, read_areas(words)
         after = f" after {self.last_change}" if self.last_change else ""

@@ -242,7 +242,7 @@ def test_readers(spaces: SpacesScenario) -> None:
     spaces.boot()
     for op, what in ((changed, "protect()"), (removed, "remove()")):
         calls, well = op.values
-        expect(calls > 0 and well == calls, f"a visitor of {what} may read the set: for_each() shows areas in order, find() knows the one at {watched:#x}",
+        expect(calls > 0 and well == calls, f"a visitor of {what} may read the set: for_each() shows areas in order, as many as count() says, and find() knows the one at {watched:#x}",
                f"in {calls - well} of {calls} calls that was not so", "Have the set in order whenever you call somebody: change first, then tell.", operation=op.number)
 
 
