@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import user_library
+from shell_session import ALL_PROGRAMS, KERNEL, ShellSession
 from terminal_screen import Screen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +65,29 @@ def test_blocks_of_the_heap_never_overlap_and_come_back(host_program: Path, seed
     text = run(host_program, "heap", seed, 6000)
     assert user_library.check_heap(text) > 6000
     assert re.search(r"^end\|0\|0\|0\|1$", text, re.MULTILINE), "all blocks given back are one block"
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[ShellSession]:
+    """The kernel with its shell; QEMU's serial line is faster than Bochs's."""
+    if not KERNEL.exists() or not (ALL_PROGRAMS / "libtest").exists():
+        subprocess.run(["make", "kernel"], cwd=ROOT, check=True, capture_output=True)
+    with ShellSession(emulator="qemu", programs=ALL_PROGRAMS) as session:
+        yield session
+
+
+def test_printf_in_user_mode_prints_what_the_c_library_prints(machine: ShellSession) -> None:
+    assert user_library.check_formats(machine.run("libtest format 4711 1500"), 32) == 1500
+
+
+def test_texts_in_user_mode_are_what_python_says(machine: ShellSession) -> None:
+    assert user_library.check_texts(machine.run("libtest text 99 800")) == 800
+
+
+def test_blocks_in_user_mode_never_overlap_and_come_back(machine: ShellSession) -> None:
+    text = machine.run("libtest heap 31337 2500")
+    assert user_library.check_heap(text) > 2500
+    assert "end|0|0|0|1\n" in text, "all blocks given back are one block"
 
 
 MISTAKES = {

@@ -33,15 +33,19 @@ size_t LineEditor::visible() const {
     return rest < width() ? rest : width();
 }
 
-/// Moves the window so that the cursor is in it, and draws all of it.
+/// Moves the window so that the cursor is in it, and draws all of it. It moves by more than a character, so that the next keys need not
+/// draw it again.
 void LineEditor::refresh() {
-    if (cursor_ < first_) first_ = cursor_;
-    if (cursor_ > first_ + width()) first_ = cursor_ - width();
+    const size_t step = width() / 4;
+    if (cursor_ < first_) first_ = cursor_ > step ? cursor_ - step : 0;
+    if (cursor_ > first_ + width()) first_ = cursor_ - width() + step;
     show("\r");
     show(prompt_);
     show(text_ + first_, visible());
+    const bool at_end = shown_ <= visible() && cursor_ == first_ + visible();
     if (shown_ > visible()) spaces(shown_ - visible());
     shown_ = visible();
+    if (at_end) return;
     show("\r");
     show(prompt_);
     show(text_ + first_, cursor_ - first_);

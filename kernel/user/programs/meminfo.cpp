@@ -16,13 +16,15 @@ int main() {
         printf("meminfo: %s\n", error_text(error));
         return 1;
     }
+    const uint32_t free = info.free + info.cached_zeroed;
     printf("                                 pages       KiB\n");
     row("memory", info.total);
-    row("in use", info.in_use);
-    row("free", info.free);
+    row("since the boot: the kernel", info.total - info.in_use - free);
+    row("handed out", info.in_use);
+    row("  of these, the heap's", info.heap_frames);
+    row("  of these, vmalloc's", info.vmalloc_pages);
+    row("free", free);
     row("  of these, cleared already", info.cached_zeroed);
-    row("the kernel's heap", info.heap_frames);
-    row("vmalloc", info.vmalloc_pages);
     printf("\n  %-28s %7u\n  %-28s %7u\n  %-28s %7u\n", "processes", info.processes, "page faults", info.faults, "signals", info.signals);
     return 0;
 }
