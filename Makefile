@@ -65,6 +65,11 @@ unit: setup ## the pieces' tests on this computer, in a second, with sanitizers 
 fuzz: setup ## a fuzzer looks for calls that break a piece [LAB=all] [SUBMISSION=labs] [SECONDS=20]
 	@/usr/bin/python3 grader/unit/fuzz.py $(LAB) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
+.PHONY: fuzz-syscalls
+fuzz-syscalls: needed ## a million random system calls: no panic, no frame lost [COUNT=1000000] [SEED=n]
+	@$(MAKE) --no-print-directory -j$(JOBS) PROFILE=grading PIECES= build/grading/kernel.elf programs-built
+	@/usr/bin/python3 grader/fuzz_syscalls.py $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: test
 test: setup docs ## all tests: kernel, grader, labs, the corpus, the docs
 	@test -d grader/tests || { echo "make test: this is a student's tree, without the grader's own tests; \`make grade\` judges your labs" >&2; exit 1; }
