@@ -44,6 +44,13 @@ void past_the_end_of_a_file() {
     (void)*at(begin + ((static_cast<uint32_t>(bytes) + 4095) & ~4095u) + 4096);
 }
 
+/// Runs through a page of zeros, which are `add %al, (%eax)`, and over the end of all code.
+void run_off_the_code() {
+    const uint32_t page = new_page(abi::PROT_READ | abi::PROT_EXEC);
+    printf("%x\n", page + 4096);
+    asm volatile("jmp *%0" ::"r"(page), "a"(&variable));
+}
+
 struct Wrong {
     const char* name;
     void (*act)();
@@ -85,6 +92,9 @@ const Wrong kAll[] = {
     {"ds", [] { asm volatile("mov %0, %%ds" ::"r"(0x10)); }},
     {"far", [] { asm volatile("ljmp $0x08, $0x100000"); }},
     {"gone", saw_off_the_branch},
+    {"runoff", run_off_the_code},
+    {"fpu", [] { asm volatile("fld1"); }},
+    {"nullss", [] { asm volatile("mov %0, %%ss" ::"r"(0)); }},
     {"esp", [] { asm volatile("mov $0x00200000, %%esp; push %%eax" ::: "memory"); }},
     {"top_esp", [] { asm volatile("xor %%esp, %%esp; push %%eax" ::: "memory"); }},
 };

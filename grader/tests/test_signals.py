@@ -45,8 +45,10 @@ MISTAKES = {
     "into": ("SIGSEGV", "overflow"),
     "bound": ("SIGSEGV", "bound range exceeded"),
     "step": ("SIGTRAP", "debug exception"),
-    **{name: ("SIGSEGV", PROTECTION) for name in ("hlt", "cli", "port", "cr3", "wrcr3", "lidt", "irq", "pf", "ds", "far")},
+    **{name: ("SIGSEGV", PROTECTION) for name in ("hlt", "cli", "port", "cr3", "wrcr3", "lidt", "irq", "pf", "ds", "far", "nullss")},
     "gone": ("SIGSEGV", OUTSIDE),
+    "runoff": ("SIGSEGV", OUTSIDE),
+    "fpu": ("SIGILL", "no floating point unit"),
     "esp": ("SIGSEGV", "address of the kernel at 0x001ffffc"),
     "top_esp": ("SIGSEGV", "address of the kernel at 0xfffffffc"),
 }
@@ -107,11 +109,13 @@ def test_every_mistake_ends_its_process_and_is_called_by_its_name(machine: Machi
 def test_the_message_names_the_instruction(machine: Machines) -> None:
     scenario = machine()
     programs = Programs(scenario)
-    called, stored = programs.run("faults", "kcall"), programs.run("faults", "data")
+    called, stored, ran_off = programs.run("faults", "kcall"), programs.run("faults", "data"), programs.run("faults", "runoff")
     scenario.boot()
     assert called.lines[-1].endswith("eip 0x00100000"), "the fetch fails at the address that was called"
     target, eip = re.findall(ADDRESS, stored.lines[-1])
     assert int(target, 16) >= 0x2000_0000 > int(eip, 16), "the call fails where it stands, on its way to a variable"
+    end = ran_off.lines[0]
+    assert ran_off.lines[1].endswith(f"at 0x{end}, eip 0x{end}"), "what follows the last page of code is named"
 
 
 # --- handlers ----------------------------------------------------------------------------------------------------------------
