@@ -4,13 +4,12 @@
 #include <algorithm>
 
 #include "guest/harness.h"
+#include "guest/numbered_spaces.h"
 #include "lib/format.h"
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "mm/fault/page_fault.h"
-#include "mm/heap/slab.h"
 #include "mm/object/memory_object.h"
-#include "mm/physical/frames.h"
 #include "mm/report/reports.h"
 #include "mm/space/address_space.h"
 #include "mm/space/user_memory.h"
@@ -18,44 +17,13 @@
 namespace {
 
 using namespace mm;
+using namespace numbered_spaces;
 using harness::Call;
 
-constexpr size_t kSpaces = 32;
-constexpr size_t kObjects = 16;
 constexpr size_t kBuffer = 16384;
-HARNESS_DATA AddressSpace* numbered[kSpaces];
-HARNESS_DATA MemoryObject* objects[kObjects];
 HARNESS_DATA uint8_t buffer[kBuffer];
 
-AddressSpace*& slot(Call& call, size_t i) {
-    if (call.number(i) >= kSpaces) harness::bad_script("no such space", call.word(i));
-    return numbered[call.number(i)];
-}
-
-AddressSpace* space(Call& call, size_t i) {
-    if (!slot(call, i)) harness::bad_script("the space does not exist", call.word(i));
-    return slot(call, i);
-}
-
-VirtAddr address(Call& call, size_t i) { return VirtAddr(call.number(i)); }
 size_t pages(Call& call, size_t i) { return call.number(i); }
-AddressRange range(Call& call, size_t i) {
-    const VirtAddr begin = address(call, i);
-    return {begin, begin + pages(call, i + 1) * kPageSize};
-}
-
-/// "rw-"
-Protection protection(Call& call, size_t i) {
-    const char* const word = call.word(i);
-    return {.read = word[0] == 'r', .write = word[1] == 'w', .execute = word[2] == 'x'};
-}
-
-/// The object by its number; "none".
-MemoryObject* object(Call& call, size_t i) {
-    if (text_equal(call.word(i), "none")) return nullptr;
-    if (call.number(i) >= kObjects || !objects[call.number(i)]) harness::bad_script("no such object", call.word(i));
-    return objects[call.number(i)];
-}
 
 // Spaces.
 
@@ -93,18 +61,7 @@ void limits(Call& call) {
 
 // Areas.
 
-/// PAGES PROTECTION private|shared anywhere|fixed|free HINT OBJECT FIRST_PAGE, from argument i on.
-MapRequest map_request(Call& call, size_t i) {
-    const char* const place = call.word(i + 3);
-    return {.pages = pages(call, i),
-            .protection = protection(call, i + 1),
-            .sharing = text_equal(call.word(i + 2), "shared") ? Sharing::Shared : Sharing::Private,
-            .place = text_equal(place, "fixed") ? MapPlace::Fixed : text_equal(place, "free") ? MapPlace::FixedIfFree : MapPlace::Anywhere,
-            .hint = address(call, i + 4),
-            .object = object(call, i + 5),
-            .first_page = call.number(i + 6)};
-}
-
+/// space.map SPACE, and what map_request() reads
 void map(Call& call) {
     AddressSpace* const target = space(call, 0);
     const MapRequest request = map_request(call, 1);
@@ -177,11 +134,9 @@ void maps(Call& call) { report::maps(space(call, 0)); }
 /// Prints each area: `area BEGIN END rights kind sharing object first`.
 void list(Call& call) {
     areas::for_each(spaces::areas_of(space(call, 0)), [](void*, const Area& area) {
-        size_t number = 0;
-        while (number < kObjects && objects[number] != area.object) ++number;
         print("area {x8} {x8} {} {} {} {} {}\n", area.range.begin, area.range.end,
               (area.protection.read ? 4u : 0u) + (area.protection.write ? 2u : 0u) + (area.protection.execute ? 1u : 0u),
-              static_cast<uint32_t>(area.kind), static_cast<uint32_t>(area.sharing), area.object ? number : kObjects, area.first_page);
+              static_cast<uint32_t>(area.kind), static_cast<uint32_t>(area.sharing), number_of(area.object), area.first_page);
     }, nullptr);
 }
 
@@ -213,7 +168,7 @@ void name_file(void*, char* text, size_t bytes) { format_into({text, bytes}, "/t
 /// object.shared OBJECT PAGES
 void create_shared(Call& call) {
     const Result<MemoryObject*> made = create_shared_memory(call.number(1));
-    objects[call.number(0)] = made.value();
+    set_object(call, 0, made.value());
     call.reply(made.error());
 }
 
@@ -222,7 +177,7 @@ void create_file(Call& call) {
     TestFile& file = files[call.number(0)];
     file = {.seed = call.number(2), .broken_page = call.number(3), .reads = 0, .released = false};
     const Result<MemoryObject*> made = create_file_object({&file, read_file, release_file, name_file, call.number(1)});
-    objects[call.number(0)] = made.value();
+    set_object(call, 0, made.value());
     call.reply(made.error());
 }
 
