@@ -93,6 +93,10 @@ docs: needed ## the book: build/docs/html/index.html
 	@mkdir -p build/docs
 	$(Q)doxygen docs/Doxyfile
 
+.PHONY: session
+session: kernel ## record the page docs/session.md anew, at the shell of a real boot
+	@/usr/bin/python3 grader/tests/session_page.py
+
 .PHONY: menuconfig defconfig
 menuconfig: needed build/.config ## choose the kernel's options
 	@KCONFIG_CONFIG=build/.config /usr/bin/python3 -m menuconfig kernel/Kconfig

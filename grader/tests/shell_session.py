@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
@@ -28,6 +29,11 @@ SECONDS = 60
 BURST, QUIET_SECONDS = 8, 0.03  # a serial port keeps 16 characters while the kernel is busy, and nobody types faster
 
 
+def take_terminal() -> None:
+    """Makes standard input the terminal of a new session, as a terminal window does."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class ShellSession:
     """One machine. With `terminal` run.py has a terminal of its own, as when a person starts it; Ctrl-C leaves then, and cannot be typed."""
 
@@ -41,10 +47,12 @@ class ShellSession:
         if terminal:
             self._keys, self._other_end = pty.openpty()
             attributes = termios.tcgetattr(self._other_end)
-            attributes[3] &= ~termios.ECHO  # what is typed before run.py takes the terminal over
+            attributes[1] &= ~termios.OPOST  # what comes is what the machine sent
+            attributes[3] &= ~termios.ECHO  # of what is typed before run.py takes the terminal over
             termios.tcsetattr(self._other_end, termios.TCSANOW, attributes)
             self._said = self._keys
-            self._run = subprocess.Popen(command, stdin=self._other_end, stdout=self._other_end, stderr=self._other_end, start_new_session=True)
+            self._run = subprocess.Popen(command, stdin=self._other_end, stdout=self._other_end, stderr=self._other_end, start_new_session=True,
+                                         preexec_fn=take_terminal)  # fmt: skip
         else:
             self._run = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
             self._keys, self._said = self._run.stdin.fileno(), self._run.stdout.fileno()
@@ -67,7 +75,8 @@ class ShellSession:
         if self._other_end >= 0:
             os.close(self._other_end)
             os.close(self._keys)
-        else:
+            self._other_end = -1
+        elif self._run.stdin:
             self._run.stdin.close()
             self._run.stdout.close()
 
