@@ -18,6 +18,8 @@
 #include "lib/memory.h"
 #include "lib/text.h"
 #include "fs/volume.h"
+#include "mm/heap/slab.h"
+#include "mm/paging/vmalloc.h"
 #include "mm/physical/frames.h"
 #include "mm/space/user_memory.h"
 #include "proc/console.h"
@@ -84,12 +86,29 @@ Result<uint32_t> reach_checkpoint(VirtAddr name) {
     return uint32_t{0};
 }
 
+/// Frames in use when the heap holds none that it could give back.
+uint32_t frames_without_caches() {
+    mm::frames::fail_never();
+    mm::slab::shrink();
+    mm::vmalloc::purge();
+    return mm::frames::in_use();
+}
+
+/// No optimiser makes a loop of this: what the call returned is still needed.
+[[gnu::noinline]] uint32_t fill_stack(uint32_t depth) {
+    volatile uint32_t local[16] = {depth};
+    return depth < UINT32_MAX ? fill_stack(depth + 1) + local[0] : depth;
+}
+
 /// abi::SystemCall::Debug.
 Result<uint32_t> debug(const proc::system_calls::Arguments& arguments) {
     switch (static_cast<DebugCall>(arguments[0])) {
     case DebugCall::Checkpoint: return reach_checkpoint(VirtAddr(arguments[1]));
     case DebugCall::FramesInUse: return static_cast<uint32_t>(mm::frames::in_use());
     case DebugCall::CheckInvariants: mm::spaces::check_invariants(proc::current().space); return uint32_t{0};
+    case DebugCall::FailAfter: mm::frames::fail_after(arguments[1]); return uint32_t{0};
+    case DebugCall::FailNever: return frames_without_caches();
+    case DebugCall::OverflowStack: return fill_stack(0);
     }
     return Error::InvalidArgument;
 }
@@ -187,6 +206,24 @@ void start(Call& call) {
     call.reply({pid.value()});
 }
 
+/// program.starve NAME ARGUMENT... -> attempts, those that left frames behind, those that failed for another reason than memory.
+/// Starts a program with no frame to be had, then with one, and so on until it starts; then waits for its end.
+void starve(Call& call) {
+    const Arguments arguments(call);
+    uint32_t attempts = 0, leaks = 0, strange = 0;
+    for (bool is_done = false; !is_done; ++attempts) {
+        const uint32_t before = frames_without_caches();
+        const Running section(call);
+        mm::frames::fail_after(attempts);
+        const Result<proc::ProcessId> pid = proc::spawn(arguments.path, arguments.span());
+        mm::frames::fail_never();
+        is_done = !pid.is_error() && !proc::wait(pid.value()).is_error();
+        if (pid.is_error() && pid.error() != Error::OutOfMemory) ++strange;
+        if (frames_without_caches() != before) ++leaks;
+    }
+    call.reply({attempts, leaks, strange});
+}
+
 /// program.wait PID -> pid, wait status, bytes of output, output (everybody's)
 void wait(Call& call) {
     const proc::ProcessId pid = call.number(0);
@@ -275,6 +312,7 @@ void check(Call& call) { mm::spaces::check_invariants(process(call, 0).space); }
 
 HARNESS_VERB("program.run", run);
 HARNESS_VERB("program.start", start);
+HARNESS_VERB("program.starve", starve);
 HARNESS_VERB("program.wait", wait);
 HARNESS_VERB("program.yield", yield);
 HARNESS_VERB("program.kill", kill);

@@ -13,5 +13,10 @@ inline void checkpoint(const char* name) {
 /// Frames that the kernel has handed out, to anybody.
 inline uint32_t frames_in_use() { return system_call::debug(static_cast<uint32_t>(DebugCall::FramesInUse)); }
 
+/// Lets the kernel have `count` more frames, then none, until fail_never().
+inline void fail_after(uint32_t count) { system_call::debug(static_cast<uint32_t>(DebugCall::FailAfter), count); }
+/// @return frames that the kernel has handed out, caches emptied
+inline uint32_t fail_never() { return system_call::debug(static_cast<uint32_t>(DebugCall::FailNever)); }
+
 /// Has the kernel compare areas, page tables and counts of this process. It panics when they do not agree.
 inline void check_invariants() { system_call::debug(static_cast<uint32_t>(DebugCall::CheckInvariants)); }

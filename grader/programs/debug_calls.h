@@ -10,4 +10,7 @@ enum class DebugCall : uint32_t {
     Checkpoint = 1,   ///< (address of a name) -> 0. The machine stops, and the host looks at this process.
     FramesInUse,      ///< () -> frames that the kernel has handed out.
     CheckInvariants,  ///< () -> 0, or a panic: areas, page tables and counts of this process agree.
+    FailAfter,        ///< (count) -> 0. So many frames can still be had, then no more.
+    FailNever,        ///< () -> frames that the kernel has handed out, after its caches have given back what they can. Ends FailAfter.
+    OverflowStack,    ///< Does not return: the kernel calls itself until this process's kernel stack is full.
 };

@@ -1,5 +1,6 @@
 /// @file
 /// procs STORY NUMBER...: families of processes. Each story prints what it saw; the test knows what that should be.
+#include "debug.h"
 #include "user/library.h"
 
 namespace {
@@ -295,19 +296,49 @@ void again() {
     printf("exec returned %d\n", exec("/bin/procs", words));
 }
 
-/// fork() and exec() until one fails: the error, and whether this process is as it was.
-void fork_once() {
-    const int child = fork();
-    if (child == 0) exit(5);
-    uint32_t status = 0;
-    if (child > 0) wait(child, &status);
-    printf("%d %u\n", child > 0 ? 0 : child, abi::exit_status_of(status));
+/// fork() with no frame to be had, then with one, and so on until it succeeds.
+void starve_fork() {
+    uint32_t attempts = 0, strange = 0, leaks = 0;
+    for (bool is_done = false; !is_done; ++attempts) {
+        const uint32_t before = fail_never();
+        fail_after(attempts);
+        const int child = fork();
+        const uint32_t after = child == 0 ? 0 : fail_never();
+        if (child == 0) exit(5);
+        if (child < 0 && child != -abi::ENOMEM) ++strange;
+        if (child < 0 && after != before) ++leaks;
+        check_invariants();
+        if (child < 0) continue;
+        uint32_t status = 0;
+        is_done = wait(child, &status) == child && abi::exit_status_of(status) == 5;
+        if (fail_never() != before) ++leaks;
+    }
+    printf("%s attempts, %u leaks, %u strange errors\n", attempts > 5 ? "many" : "few", leaks, strange);
 }
-void exec_once() {
-    static const char* const words[] = {"true", nullptr};
-    const int error = exec("/bin/true", words);
-    printf("%d\n", error);
+
+/// The same with exec(): this process is as it was after every failure. The program that starts in the end is this one.
+void starve_exec() {
+    static char leaks_text[12], strange_text[12];
+    static const char* const words[] = {"procs", "fed", leaks_text, strange_text, nullptr};
+    uint32_t strange = 0, leaks = 0;
+    for (uint32_t attempts = 0;; ++attempts) {
+        const uint32_t before = fail_never();
+        snprintf(leaks_text, sizeof leaks_text, "%u", leaks);
+        snprintf(strange_text, sizeof strange_text, "%u", strange);
+        fail_after(attempts);
+        const int error = exec("/bin/procs", words);
+        const uint32_t after = fail_never();
+        if (error != -abi::ENOMEM) ++strange;
+        if (after != before) ++leaks;
+        check_invariants();
+    }
 }
+void fed() {
+    fail_never();
+    printf("%u leaks, %u strange errors\n", arguments[0], arguments[1]);
+}
+
+void overflow() { system_call::debug(static_cast<uint32_t>(DebugCall::OverflowStack)); }
 
 struct Story {
     const char* name;
@@ -316,7 +347,8 @@ struct Story {
 constexpr Story kStories[] = {
     {"tree", tree},   {"order", order},   {"one", one_by_one},         {"orphans", orphans}, {"zombies", zombies}, {"crowd", crowd},
     {"spin", spin},   {"sleeps", sleeps}, {"alarms", alarms},          {"limit", limit},     {"bomb", bomb},       {"chain", chain},
-    {"again", again}, {"errors", errors}, {"interrupted", interrupted}, {"fork", fork_once}, {"exec", exec_once},
+    {"again", again}, {"errors", errors}, {"interrupted", interrupted}, {"starve-fork", starve_fork},
+    {"starve-exec", starve_exec}, {"fed", fed}, {"overflow", overflow},
 };
 
 } // namespace
