@@ -383,7 +383,7 @@ public:
 
     /// Looks into the gaps that reach into the window, from above. @return whether number `wanted` was among the begins
     bool look(const Set* set) {
-        const Node* above = lowest_above(set, VirtAddr(static_cast<uint32_t>(end_ << kPageShift) - 1));
+        const Node* above = lowest_above(set, VirtAddr((static_cast<uint32_t>(end_) << kPageShift) - 1));
         const Node* below = above ? above->previous : set->last;
         Page high = above ? page_of(above->area.range.begin) : kFarPages;
         for (; below && high > begin_; below = below->previous) {

@@ -56,8 +56,8 @@ struct AddressRange {
 
 /// One area. Everything but the range is its *attributes*.
 struct Area {
-    AddressRange range;
-    Protection protection;
+    AddressRange range{};
+    Protection protection{};
     AreaKind kind = AreaKind::Mapping;
     Sharing sharing = Sharing::Private;
     MemoryObject* object = nullptr;  ///< Null for private memory of zeros. A bare pointer to this piece: the address space counts owners.
@@ -125,8 +125,8 @@ const Area* find_from(const Set* set, VirtAddr address);
 struct Placement {
     size_t pages = 0;
     size_t alignment = kPageSize;  ///< Of the begin, in bytes: a power of two, at least kPageSize.
-    AddressRange window;           ///< All pages lie in here.
-    VirtAddr hint;                 ///< Wished begin; 0 for no wish.
+    AddressRange window{};         ///< All pages lie in here.
+    VirtAddr hint{};               ///< Wished begin; 0 for no wish.
     uint32_t random = 0;           ///< Which of the possible places to take.
     size_t guard_pages = 1;        ///< Pages that stay free below and above, towards other areas.
 };
