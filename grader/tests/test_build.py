@@ -65,7 +65,7 @@ def linked_pieces(pieces: str) -> set[str]:
     ("", []), ("02-paging", ["02-paging/page_table"]), ("paging", ["02-paging/page_table"]),
     ("04-heap 02-paging", ["02-paging/page_table", "04-heap/slab", "04-heap/kmalloc"])])
 def test_chosen_pieces_come_from_the_submission_and_the_others_from_the_reference(pieces, own):
-    everything = {"01-frames/memory_map", "02-paging/page_table", "03-buddy/frame_allocator", "04-heap/slab", "04-heap/kmalloc"}
+    everything = {"01-frames/memory_map", "02-paging/page_table", "03-buddy/frame_allocator", "04-heap/slab", "04-heap/kmalloc", "05-spaces/areas"}
     assert linked_pieces(pieces) == {f"{'submission/labs' if piece in own else 'reference'}/{piece}" for piece in everything}
 
 
