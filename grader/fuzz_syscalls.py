@@ -94,7 +94,7 @@ class Outcome:
     def __str__(self) -> str:
         if not self.trouble:
             workers = f"{self.exited + self.killed} processes, {self.killed} of them ended by a signal"
-            return f"{self.calls} calls in {self.rounds} rounds of {workers}: no contradiction, every frame is back, the disk is clean"
+            return f"{self.calls} calls in {self.rounds} rounds by {workers}: no contradiction, every frame is back, the disk is clean"
         lines = [f"after {self.calls} calls: {self.trouble}"]
         if self.serial:
             lines += ["", self.serial]

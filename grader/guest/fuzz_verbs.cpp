@@ -133,6 +133,10 @@ void run(Call& call) {
 /// fuzz.unmount: Error::Busy when a process has left a file open.
 void unmount(Call& call) { call.reply(fs::unmount()); }
 
+/// fuzz.frames -> frames in use that somebody should give back one day
+void frames(Call& call) { call.reply({settled_frames()}); }
+
+HARNESS_VERB("fuzz.frames", frames);
 HARNESS_VERB("fuzz.run", run);
 HARNESS_VERB("fuzz.unmount", unmount);
 

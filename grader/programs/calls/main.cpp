@@ -1,6 +1,7 @@
 // Makes the system calls that a script asks for, and prints what each returned: calls FILE. It judges nothing.
 //
 //     text name "/note.txt"       a text in memory of this program; `name` is its address from now on
+//     begin                       the next line is line 1
 //     value end page+4096         an address or number by a name
 //     MapMemory 0 4096 3 0x22 -1 0
 //     Read file buffer 100        a call by its name, or by its number; up to six arguments
@@ -8,8 +9,10 @@
 //     keep file                   the last result, by a name
 //     show buffer 16              the bytes there
 //     store buffer 0x55 16        fills them
+//     word buffer page+8          writes a 32-bit word
 //     child ... end               forks; the child performs the lines up to `end` and exits with 0
-//     catch 11                    handles this signal: counts, and skips the two-byte instruction
+//     catch 15                    handles this signal: counts
+//     caught                      how often
 //
 // An argument is a number, or a name with an offset (`buffer+12`, `file-1`); `buffer` (64 KiB, writable) is there from the start. Every
 // line that calls the kernel prints `#LINE RESULT` in hexadecimal; a child's lines print `##LINE RESULT`.
@@ -21,7 +24,7 @@
 
 namespace {
 
-constexpr size_t kMaxNames = 64, kMaxWords = 8, kBufferBytes = 64 * 1024, kMaxScript = 64 * 1024, kTextBytes = 16 * 1024;
+constexpr size_t kMaxNames = 1024, kMaxWords = 8, kBufferBytes = 64 * 1024, kMaxScript = 64 * 1024, kTextBytes = 16 * 1024;
 
 struct Name {
     const char* name;
@@ -46,7 +49,7 @@ uint32_t caught = 0;
 void define(const char* name, uint32_t value) {
     for (size_t i = 0; i < name_count; ++i) {
         if (strcmp(names[i].name, name) != 0) continue;
-        names[i].value = value;
+        names[i].value = value; // a new value for an old name
         return;
     }
     if (name_count == kMaxNames) bad_line("too many names", name);
@@ -128,10 +131,7 @@ void show(const Words& words) {
     printf("%s%u %s\n", mark, line_number, line);
 }
 
-void count_signal(int, abi::SignalFrame* frame) {
-    ++caught;
-    frame->eip += 2;
-}
+void count_signal(int, abi::SignalFrame*) { ++caught; }
 
 void perform(char* line, uint32_t& result) {
     if (strncmp(line, "text ", 5) == 0) return define_text(line);
@@ -142,6 +142,10 @@ void perform(char* line, uint32_t& result) {
     if (strcmp(words[0], "show") == 0) return show(words);
     if (strcmp(words[0], "store") == 0) {
         memset(reinterpret_cast<void*>(words.value(1)), static_cast<int>(words.value(2)), words.count > 3 ? words.value(3) : 1);
+        return;
+    }
+    if (strcmp(words[0], "word") == 0) {
+        *reinterpret_cast<volatile uint32_t*>(words.value(1)) = words.value(2);
         return;
     }
     if (strcmp(words[0], "catch") == 0)
@@ -161,7 +165,9 @@ void perform_all() {
     while (rest != nullptr) {
         char* const line = strsep(&rest, "\n");
         ++line_number;
-        if (strcmp(line, "end") == 0) {
+        if (strcmp(line, "begin") == 0) {
+            line_number = 0;
+        } else if (strcmp(line, "end") == 0) {
             if (in_child) exit(0);
             skipping = false;
         } else if (skipping) {
