@@ -324,7 +324,7 @@ def partition_field(offset: int, data: bytes) -> Callable[[Path], None]:
     return lambda image: put(image, 446 + offset, data)
 
 
-DAMAGED_BOOT_SECTORS: dict[str, tuple[Callable[[Path], None], str]] = {
+DAMAGED_BOOT_SECTORS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no signature": (boot_field(510, b"\0\0"), "BadFormat"),
     "sectors of 4096 bytes": (boot_field(11, b"\x00\x10"), "BadFormat"),
     "sectors of 0 bytes": (boot_field(11, b"\0\0"), "BadFormat"),
@@ -343,6 +343,7 @@ DAMAGED_BOOT_SECTORS: dict[str, tuple[Callable[[Path], None], str]] = {
     "no sectors": (boot_field(19, b"\1\0"), "BadFormat"),
     "a table of 0 sectors": (boot_field(22, b"\0\0"), "BadFormat"),
     "a table too short": (boot_field(22, b"\1\0"), "BadFormat"),
+    "one table, too short": (lambda image: (boot_field(16, b"\1")(image), boot_field(22, b"\1\0")(image)), "BadFormat"),
     "a table over everything": (boot_field(22, b"\xff\xff"), "BadFormat"),
     "a partition past the disk": (partition_field(12, b"\xff\xff\xff\xff"), "BadFormat"),
     "a partition that begins past the disk": (partition_field(8, b"\xff\xff\xff\x7f"), "BadFormat"),

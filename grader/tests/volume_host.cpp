@@ -1,9 +1,12 @@
-// The FAT code on this computer, with sanitizers, over a partition in memory. A request outside of it, or too many, ends the program.
+// The FAT code on this computer, with sanitizers, over a partition in memory. A request outside of it, too many, or none for
+// too long ends the program.
 //
 //     volume_host fuzz IMAGE SEED COUNT       COUNT times: spoil a copy of the partition, mount it, use it
 //     volume_host stop IMAGE SEED WRITES OUT  use it until so many sectors are written, then write the partition to OUT, as if the power failed
 //
 // IMAGE holds a partition, without a partition table.
+#include <unistd.h>
+
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -124,6 +127,17 @@ private:
 
 uint16_t half(size_t at) { return static_cast<uint16_t>(bytes[at] | bytes[at + 1] << 8); }
 
+/// A cluster of one of the folders in the root.
+size_t cluster_of_a_folder(std::mt19937& random, size_t table, size_t root) {
+    for (size_t entry = root + random() % 12 * 32, tries = 0; tries < 12; ++tries, entry = root + (entry - root + 32) % (12 * 32)) {
+        if (!(bytes[entry + 11] & 0x10)) continue;
+        size_t cluster = half(entry + 26);
+        for (size_t steps = random() % 4; steps > 0 && cluster < 4000 && half(table + 2 * cluster) < 4000; --steps) cluster = half(table + 2 * cluster);
+        return cluster < 4000 ? cluster : 2;
+    }
+    return 2;
+}
+
 /// Spoils what the file system is made of. Both copies of the table alike, mostly: else it would only be refused.
 void spoil(std::mt19937& random) {
     const auto below = [&](size_t end) { return static_cast<size_t>(random() % end); };
@@ -136,9 +150,14 @@ void spoil(std::mt19937& random) {
             if (below(4) == 0) bytes[below(64)] = value;
             break;
         case 1: case 2: case 3: case 4: {
-            const size_t at = below(160);
-            bytes[table + at] = value;
-            if (below(8) != 0) bytes[table + table_bytes + at] = value;
+            const size_t cluster = below(3) == 0 ? cluster_of_a_folder(random, table, root) : 2 + below(254);
+            const uint16_t values[] = {0, 1, static_cast<uint16_t>(2 + below(254)), static_cast<uint16_t>(cluster), 0xFFF7, 0xFFFF, 0x8000, value};
+            const uint16_t next = values[below(std::size(values))];
+            for (size_t copy = 0; copy < (below(16) != 0 ? 2u : 1u); ++copy) {
+                const size_t at = table + copy * table_bytes + 2 * cluster;
+                bytes[at] = static_cast<uint8_t>(next);
+                bytes[at + 1] = static_cast<uint8_t>(next >> 8);
+            }
             break;
         }
         case 5: case 6: case 7: bytes[root + below(12 * 32)] = value; break;
@@ -151,6 +170,7 @@ void spoil(std::mt19937& random) {
 bool use(std::mt19937& random, int steps) {
     BlockDevice part = {"memory", static_cast<uint32_t>(bytes.size() / kSectorSize), nullptr, read_part, write_part};
     requests = 0;
+    alarm(60); // a loop without a request
     if (fs::mount(part).is_error()) return false;
     {
         User user(random);
