@@ -76,8 +76,8 @@ namespace areas {
 /// The areas of one address space. What it holds is the piece's own business: complete the type in areas.cpp.
 struct Set;
 
-/// Takes one area, or a part of one; the reference is good until it returns. It may read the set, and must not change it. How much of
-/// a change that is going on the set shows just then is open.
+/// Takes one area, or a part of one; the reference is good until it returns. It may read the set, and must not change it; other sets
+/// it may change (fork() does). How much of a change that is going on the set shows just then is open.
 using Visit = void (*)(void* context, const Area& area);
 
 /// A set without areas.
