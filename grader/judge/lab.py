@@ -110,7 +110,8 @@ def find_lab(name: str, labs: Path | None = None) -> Lab:
         number, _, rest = full.partition("-")
         if short in (full, number, rest, number.lstrip("0")):
             return load_lab(labs / full)
-    raise LabError(f"there is no lab {name!r}{nearest(short, names)}")
+    same_number = [full for full in names if full.partition("-")[0] == short.partition("-")[0]]
+    raise LabError(f"there is no lab {name!r}{nearest(short, same_number or names)}")
 
 
 def all_labs() -> list[Lab]:

@@ -78,7 +78,7 @@ def test_of_a_file_that_two_labs_write_the_submissions_is_linked_or_the_later_la
     assert linked == f"{allocator}/frame_allocator"
 
 
-@pytest.mark.parametrize("judged, allocator", [("01-frames", ""), ("02-paging", "03-buddy"), ("03-buddy", ""), ("04-heap", "03-buddy")])
+@pytest.mark.parametrize("judged, allocator", [("01-frames", ""), ("02-paging", "03-buddy"), ("03-buddy", ""), ("04-heap", "03-buddy"), ("05-spaces", "03-buddy")])
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_grader_links_the_same_reference_as_make(profile, judged, allocator):
     """A judged lab's own files come from the submission alone, whichever other lab writes a file of that name."""

@@ -46,7 +46,7 @@ def test_the_references_pass_with_memory_debugging_on_and_off(compiler: str) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     passed = re.findall(r"^(\S+): (\d+) of (\d+) host tests passed \((\S+), (memory debugging on|without memory debugging)", done.stdout, re.MULTILINE)
     assert {(lab, debugging) for lab, *_, debugging in passed} == {
-        (lab, debugging) for lab in ("01-frames", "02-paging", "03-buddy", "04-heap")
+        (lab, debugging) for lab in ("01-frames", "02-paging", "03-buddy", "04-heap", "05-spaces")
         for debugging in ("memory debugging on", "without memory debugging")}
     assert all(count == total and int(total) >= 20 and by == compiler for _, count, total, by, _ in passed)
 
@@ -82,6 +82,10 @@ def test_a_recursive_slot_is_explained() -> None:
     ("paging-no-flush-protect", "Paging.ProtectChangesRightsAndNothingElse", "the TLB still holds the old translation of 0x40001000"),
     ("paging-always-flushes", "Paging.OnePageInAnEmptyDirectory", "flushed the whole TLB"),
     ("paging-tables-lost-on-error", "Paging.NoMemoryAtAnyAllocationOfMap", "frames are in use; the directories and page tables that can be reached"),
+    ("spaces-split-keeps-first-page", "Areas.AHoleMakesTwo", "for_each() shows, as number 1: "),
+    ("spaces-protect-up-to-hole", "Areas.ProtectWithAHoleChangesNothing", "it failed, and called its visitor"),
+    ("spaces-split-node-leaks", "Areas.NoMemoryAtAnyRequest", "the set is destroyed, and the heap has"),
+    ("spaces-remove-takes-memory-first", "Areas.RemoveWithoutAHoleNeedsNoMemory", "expected success, seen OutOfMemory"),
 ])
 def test_mistakes_fail_in_a_test_that_says_which(case: str, test: str, words: str) -> None:
     done = unit(next((CORPUS / "bad" / case).glob("0*-*")).name, CORPUS / "bad" / case, "--only", test)
@@ -223,12 +227,13 @@ def test_in_a_students_tree(tmp_path: Path) -> None:
 def test_fuzzing_finds_nothing_in_the_references() -> None:
     done = run(FUZZ, "all", "--submission", paths.SOLUTIONS, "--seconds", 2)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(re.findall(r"^\S+: nothing found in \d+ inputs$", done.stdout, re.MULTILINE)) == 4
+    assert len(re.findall(r"^\S+: nothing found in \d+ inputs$", done.stdout, re.MULTILINE)) == 5
 
 
 @pytest.mark.parametrize("case, words", [
     ("frames-double-free-head", "expected NotAllocated, seen success"),
     ("paging-half-mapped", "after a call that failed: nothing may have changed"),
+    ("spaces-no-merge-right", "for_each() shows, as number"),
 ])
 def test_fuzzing_finds_a_mistake_and_keeps_what_repeats_it(case: str, words: str) -> None:
     lab = next((CORPUS / "bad" / case).glob("0*-*")).name

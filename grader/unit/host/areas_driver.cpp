@@ -143,6 +143,7 @@ std::vector<Area> AreasDriver::parts(AddressRange range) const {
 }
 
 void AreasDriver::compare_shown(const std::vector<Area>& expected) {
+    if (std::ranges::equal(expected, shown_, same)) return;
     for (size_t i = 0; i < std::max(expected.size(), shown_.size()); ++i) {
         const std::string wanted = i < expected.size() ? area_text(expected[i]) : "no more", seen = i < shown_.size() ? area_text(shown_[i]) : "no more";
         journal_.require(wanted == seen, "the visitor was shown, as number ", i, ": ", seen, "; expected: ", wanted);
@@ -186,17 +187,19 @@ void AreasDriver::protect(AddressRange range, mm::Protection protection) {
     check_list();
 }
 
+void AreasDriver::compare_found(const char* function, const Area* expected, const Area* seen) {
+    if ((!expected && !seen) || (expected && seen && same(*expected, *seen))) return;
+    journal_.require(false, function, "(): expected ", expected ? area_text(*expected) : "null", ", seen ", seen ? area_text(*seen) : "null");
+}
+
 void AreasDriver::find(VirtAddr address) {
     journal_.call("find(", address, ") and find_from()");
     const auto all = model_.areas();
     const auto next = std::ranges::find_if(all, [=](const Area& area) { return address < area.range.end; });
     const Area* const seen_next = mm::areas::find_from(set_, address);
     const Area* const seen = mm::areas::find(set_, address);
-    journal_.require((next == all.end()) == !seen_next && (!seen_next || same(*next, *seen_next)), "find_from(): expected ",
-                     next == all.end() ? "null" : area_text(*next), ", seen ", seen_next ? area_text(*seen_next) : "null");
-    const bool holds = next != all.end() && next->range.begin <= address;
-    journal_.require(holds == (seen != nullptr) && (!seen || same(*next, *seen)), "find(): expected ", holds ? area_text(*next) : "null", ", seen ",
-                     seen ? area_text(*seen) : "null");
+    compare_found("find_from", next == all.end() ? nullptr : &*next, seen_next);
+    compare_found("find", next != all.end() && next->range.begin <= address ? &*next : nullptr, seen);
 }
 
 void AreasDriver::place(const Placement& it) {
@@ -227,7 +230,7 @@ void AreasDriver::check_list() {
     std::vector<Area> seen;
     mm::areas::for_each(set_, remember, &seen);
     const auto expected = model_.areas();
-    for (size_t i = 0; i < std::max(expected.size(), seen.size()); ++i) {
+    for (size_t i = 0; !std::ranges::equal(expected, seen, same) && i < std::max(expected.size(), seen.size()); ++i) {
         const std::string wanted = i < expected.size() ? area_text(expected[i]) : "no more", is = i < seen.size() ? area_text(seen[i]) : "no more";
         journal_.require(wanted == is, "for_each() shows, as number ", i, ": ", is, "; expected: ", wanted);
     }

@@ -65,6 +65,7 @@ private:
     std::vector<mm::Area> parts(mm::AddressRange range) const;
     void judge(Error seen, const std::vector<Error>& expected, bool may_need_memory);
     void compare_shown(const std::vector<mm::Area>& expected);
+    void compare_found(const char* function, const mm::Area* expected, const mm::Area* seen);
 
     template <typename Call>
     auto with_little_memory(Call call);
