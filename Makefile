@@ -95,6 +95,7 @@ docs: needed ## the book: build/docs/html/index.html
 
 .PHONY: session
 session: kernel ## record the page docs/session.md anew, at the shell of a real boot
+	@test -d grader/tests || { echo "make session: this is a student's tree, without what records the page" >&2; exit 1; }
 	@/usr/bin/python3 grader/tests/session_page.py
 
 .PHONY: menuconfig defconfig

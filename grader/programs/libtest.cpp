@@ -55,7 +55,8 @@ struct Conversion {
     char letter;
     const char* flags;
 };
-constexpr Conversion kConversions[] = {{'d', "-0+ "}, {'i', "-0+ "}, {'u', "-0"}, {'x', "-0#"}, {'X', "-0#"}, {'o', "-0#"}, {'c', "-"}, {'s', "-"}, {'p', "-"}};
+constexpr Conversion kConversions[] = {{'d', "-0+ "}, {'i', "-0+ "}, {'u', "-0"}, {'x', "-0#"}, {'X', "-0#"},
+                                       {'o', "-0#"},  {'c', "-"},    {'s', "-"},  {'p', "-"}};
 constexpr const char* kLengths[] = {"", "", "hh", "h", "l", "ll", "z", "t", "j"};
 
 /// `%`, flags, width and precision.
@@ -111,7 +112,8 @@ void format_case(Random& random) {
     const bool is_long = *length == 'j' || (length[0] == 'l' && length[1] == 'l');
     if (is_long) return try_format("long", bytes, format.bytes, value, value);
     // As wide as the type is here; the host of a sanitized run has a wider one than the kernel's programs.
-    if (*length == 'l' || *length == 'z' || *length == 't') return try_format("word", bytes, format.bytes, value, static_cast<size_t>(value));
+    const bool is_word = *length == 'l' || *length == 'z' || *length == 't';
+    if (is_word) return try_format("word", bytes, format.bytes, value, static_cast<size_t>(value));
     try_format("int", bytes, format.bytes, value, static_cast<uint32_t>(value));
 }
 
@@ -150,7 +152,9 @@ struct Slot {
 };
 constinit Slot slots[kSlots] = {};
 
-unsigned char pattern_at(uint32_t pattern, uint32_t index) { return static_cast<unsigned char>((pattern * 0x9E37'79B9u + index * 131) >> 7); }
+unsigned char pattern_at(uint32_t pattern, uint32_t index) {
+    return static_cast<unsigned char>((pattern * 0x9E37'79B9u + index * 131) >> 7);
+}
 
 void fill(const Slot& slot) {
     for (uint32_t i = 0; i < slot.bytes; ++i) slot.block[i] = pattern_at(slot.pattern, i);
@@ -166,7 +170,9 @@ bool intact(const Slot& slot, uint32_t bytes) {
 
 uint32_t random_bytes(Random& random) {
     const uint32_t kind = random.below(100);
-    return kind < 60 ? random.below(200) : kind < 90 ? random.below(5000) : kind < 98 ? random.below(60'000) : 120'000 + random.below(40'000);
+    if (kind < 60) return random.below(200);
+    if (kind < 90) return random.below(5000);
+    return kind < 98 ? random.below(60'000) : 120'000 + random.below(40'000);
 }
 
 void say(const char* what, const Slot& slot, bool good) {

@@ -100,7 +100,8 @@ def test_earlier_lines_come_back(shell: ShellSession) -> None:
 
 
 def test_tab_completes_programs_commands_and_files(shell: ShellSession) -> None:
-    for keys, line in (("upt\t", "uptime "), ("shut\t\x15help", "help"), ("ec\tx", "echo x"), ("echo bi\tcrash", "echo bin/crash"), ("ls /b\t", "ls /bin/")):
+    completed = {"upt\t": "uptime ", "shut\t\x15help": "help", "ec\tx": "echo x", "echo bi\tcrash": "echo bin/crash", "ls /b\t": "ls /bin/"}
+    for keys, line in completed.items():
         shell.type(keys + "\r")
         screen = Screen()
         screen.write(PROMPT + shell.answer())

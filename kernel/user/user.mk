@@ -24,7 +24,8 @@ USER_LDFLAGS := -m elf_i386 -pie --no-dynamic-linker -z text -z norelro -z max-p
 USER_LIBRARY_O := $(patsubst %,$(USER_OUT)/%.o,$(basename $(sort $(wildcard kernel/user/lib/*.cpp kernel/user/lib/*.S))))
 USER_LIBRARY := $(USER_OUT)/libuser.a
 # The objects of one program.
-user_objects = $(patsubst %.cpp,$(USER_OUT)/%.o,$(sort $(foreach folder,kernel/user grader,$(wildcard $(folder)/programs/$(1).cpp $(folder)/programs/$(1)/*.cpp))))
+user_objects = $(patsubst %.cpp,$(USER_OUT)/%.o,\
+	$(sort $(foreach folder,kernel/user grader,$(wildcard $(folder)/programs/$(1).cpp $(folder)/programs/$(1)/*.cpp))))
 
 .PHONY: programs-built
 programs-built: $(USER_OWN:%=$(USER_OUT)/bin/%) $(USER_TESTS:%=$(USER_OUT)/bin/%) $(USER_OWN:%=$(USER_OUT)/shipped/%)

@@ -14,7 +14,8 @@ struct Relocation {
     uint32_t offset;
     uint32_t kind;
 };
-constexpr uint32_t kRelative = 8; // R_386_RELATIVE: the word at `offset` becomes relative to where the image lies; the build allows no other
+/// R_386_RELATIVE: the image's place is added to the word at `offset`. The build allows no other kind.
+constexpr uint32_t kRelative = 8;
 
 constexpr uint32_t kSysenterBit = 1 << 11;
 
