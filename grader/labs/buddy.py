@@ -34,8 +34,9 @@ class BuddyScenario(FrameLabScenario):
 
     def prepare(self) -> None:
         """Memory with an odd end, two runs of the largest order in it, and a beginning that is aligned to nothing. Unless a
-        test is about zones, all of it lies in DMA."""
+        test is about zones, all of it lies in DMA. No heap and no processes: they would take frames before the test does."""
         end = 14 * MIB - self.random.randrange(1, 256) * PAGE_SIZE
+        self.command_line = "harness without_heap"
         self.machine = Machine(14, (LOW, MemoryEntry(MIB, end - MIB)))
 
     def use_three_zones(self, high_frames: int | None = None) -> None:
