@@ -197,6 +197,18 @@ def test_programs_made_by_hand_run(machine: Machines) -> None:
     assert {one.exit_status for one in ran} == {EXIT_STATUS}
 
 
+def test_without_aslr_a_program_lies_where_its_arenas_begin(tmp_path) -> None:
+    with booter(tmp_path, "no-aslr") as machine:
+        scenario = machine()
+        programs = Programs(scenario)
+        ran = [programs.run("image", checkpoints=["started"]) for _ in range(2)]
+        scenario.boot()
+    assert ran[0].lines == ran[1].lines
+    text, variables = text_and_variables(ran[0].view("started"))
+    assert (text.begin, variables.begin) == (USER_BEGIN, EXECUTABLE_END)
+    assert not disagreements(ran[0].view("started"))
+
+
 # --- all or nothing ----------------------------------------------------------------------------------------------------------
 
 

@@ -67,14 +67,11 @@ private:
         return segment.protection.write ? clear(segment.file_end(), file_pages_end) : Result<void>();
     }
 
+    /// From the last byte of the file to the end of its page.
     Result<void> clear(uint32_t begin, uint32_t end) {
-        static constexpr uint8_t zeros[256] = {};
-        for (uint32_t at = begin; at < end;) {
-            const uint32_t bytes = end - at < sizeof zeros ? end - at : sizeof zeros;
-            TRY(spaces::copy_into(space_, VirtAddr(at + slide_), zeros, bytes));
-            at += bytes;
-        }
-        return {};
+        static constexpr uint8_t zeros[kPageSize] = {}; // one look for the page, whatever its rest
+        if (begin >= end) return {};
+        return spaces::copy_into(space_, VirtAddr(begin + slide_), zeros, end - begin);
     }
 
     const ProgramFile& file_;
