@@ -27,7 +27,7 @@ _MODULES = Path("/usr/lib/syslinux/modules/bios")
 _SYSLINUX_FILES = ("mboot.c32", "libcom32.c32")
 _BOOT_CODE_BYTES = 440
 _CACHE = Path(__file__).resolve().parents[2] / "build" / "disks"
-_KEPT_DISKS = 64
+_KEPT_DISKS = 256  # some 100 KiB each
 _FORMAT = 1  # to be raised when build_program_disk() puts other bytes on its disks
 _LONGEST_COMMAND_LINE = 1000  # SYSLINUX's own limit for a line of its configuration is a little more
 

@@ -17,6 +17,8 @@ from judge.build import Build, prepare_kernel
 from judge.engine import Engine
 from judge.lab import Lab, Test, load_lab
 from judge.record import Record
+from emulator.disk import program_disk
+from emulator.volume import list_files
 from judge.scenario import Scenario, expect
 
 pytestmark = pytest.mark.skipif(not paths.SOLUTIONS.is_dir(), reason="the pieces here are made from the reference")
@@ -287,6 +289,27 @@ def test_two_machines_in_one_test(judge: Callable[..., Record]) -> None:
 
     record = judge(";", script)
     assert record.status == "pass" and record.boots == 2 and found[0] < found[1]
+
+
+def test_each_machine_has_its_own_copy_of_the_disk_and_it_can_be_read_after_the_run(judge: Callable[..., Record]) -> None:
+    image = program_disk({"old": b"here"}, megabytes=4)
+    found = []
+
+    def script(scenario: Scenario) -> None:
+        scenario.disk = image
+        other = scenario.second_machine()
+        machines = [scenario, other, scenario.reference_machine()]
+        opened = [each.op("volume.open", "old") for each in machines]
+        for each, name in zip(machines, ("first", "second", "third")):
+            each.op("volume.create", name)
+        for each in machines:
+            found.append(list_files(each.boot().disk))
+        assert [op.values[1] for op in opened] == [4, 4, 4]
+
+    record = judge(";", script)
+    assert record.status == "pass", record
+    assert found == [{"old": 4, "first": 0}, {"old": 4, "second": 0}, {"old": 4, "third": 0}]
+    assert list_files(image) == {"old": 4}
 
 
 def test_addresses_differ_between_seeds_and_results_do_not(judge: Callable[..., Record], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from emulator.disk import build_program_disk
 from emulator.volume import check_file_system, list_files, read_file
+from profiles import built
 from scripted import Boots, Run, Script, boots
+from test_monitor import PROMPT, Console
 from volume_model import File, Folder, Refused, Volume, checksum, pattern
 
 MIB = 1 << 20
@@ -440,3 +443,29 @@ def test_a_volume_is_mounted_once_and_unmounted_when_nobody_uses_it(boot, image)
     run = boot(script, disk=image)
     run.to_end()
     assert [run.error(number) for number in numbers] == ["Busy", "", "Busy", "", "", *["NotFound"] * 7, "", ""]
+
+
+# The monitor's commands.
+
+
+def test_a_person_lists_reads_makes_and_removes_files(image):
+    build_program_disk(image, {"notes.txt": b"first\nsecond\x01", "bin/prog": bytes(700)}, megabytes=4)
+    console = Console(built("default"), "monitor", ["-drive", f"file={image},format=raw,if=ide,index=0"])
+    try:
+        console.until(PROMPT)
+        free = int(re.search(r"; (\d+) clusters free", console.run("disks"))[1])
+        assert console.run("ls") == "  bin          folder\n  notes.txt            13 bytes\n"
+        assert console.run("ls bin") == "  prog                700 bytes\n"
+        assert console.run("cat NOTES.TXT") == "first\nsecond.\n"
+        assert console.run("put bin/a.b some words") == console.run("mkdir empty") == console.run("rm notes.txt") == ""
+        assert console.run("ls empty") == "" and console.run("ls none") == "ls: NotFound\n"
+        assert console.run("cat bin/a.b") == "some words\n\n"
+        for line, error in {"rm bin": "WrongKind", "cat bin": "WrongKind", "mkdir bin": "Exists", "put toolonganame": "InvalidArgument",
+                            "cat nothing": "NotFound", "mkdir bin/deeper": "InvalidArgument"}.items():
+            assert console.run(line).startswith(f"{line.split()[0]}: {error}\n"), line
+        assert f"; {free - 2 + 1} clusters free" in console.run("disks")
+    finally:
+        console.close()
+    check_file_system(image)
+    assert list_files(image, folders=True) == {"bin/": 0, "empty/": 0, "bin/prog": 700, "bin/a.b": 11}
+    assert read_file(image, "bin/a.b") == b"some words\n"

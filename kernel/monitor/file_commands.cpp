@@ -20,13 +20,22 @@ Result<void> show_disks(const Words&) {
     return {};
 }
 
+Result<void> check_folder(const char* path) {
+    fs::Node& folder = *TRY(fs::open(path));
+    const fs::NodeKind kind = folder.kind;
+    release(folder);
+    return kind == fs::NodeKind::Folder ? Error::None : Error::WrongKind;
+}
+
 Result<void> list(const Words& words) {
     for (size_t i = 0;; ++i) {
         const Result<fs::Entry> entry = fs::entry(words.word(0), i);
-        if (entry.is_error()) return entry.error() == Error::NotFound && i > 0 ? Error::None : entry.error();
+        if (entry.error() == Error::NotFound) break; // past the last, if there is such a folder
+        if (entry.is_error()) return entry.error();
         if (entry.value().kind == fs::NodeKind::Folder) print("  {-12} folder\n", entry.value().name);
         else print("  {-12} {10} bytes\n", entry.value().name, entry.value().size);
     }
+    return check_folder(*words.word(0) ? words.word(0) : "/");
 }
 
 /// Prints a file's text; other bytes as dots.
