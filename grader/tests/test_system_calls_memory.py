@@ -70,6 +70,8 @@ def test_more_than_there_is(calls: Calls) -> None:
     script("CreateShared", 0xFFFF_F000)  # may be promised: frames are taken when somebody attaches it
     script("CreateShared", 64 << 20)
     refused |= {script("AttachShared", number, 0, RIGHTS): "ENOMEM" for number in (0, 1)}
+    for number in (0, 1):
+        script("CloseShared", number)
     still = memory(script, 100)
     run = calls(script)
     expect_errors(run, refused)
