@@ -177,7 +177,7 @@ class FuzzRun:
             check_file_system(self._disk)
         except BootImageError as error:
             wrong.append(str(error))
-        return Outcome(self._settings, calls, rounds, exited, killed, trouble="; ".join(wrong), last_calls=last_calls(target, calls) if wrong else ())
+        return Outcome(self._settings, calls, rounds, exited, killed, trouble="; ".join(wrong), last_calls=last_calls(target, calls))
 
 
 def _trouble(stop: Stop, target: Target) -> str:
