@@ -1,12 +1,10 @@
 // How processes begin and end. What can fail comes first; from the moment a process is in the list of all nothing does.
-#include "abi/files.h"
 #include "abi/signals.h"
-#include "fs/open_file.h"
 #include "fs/volume.h"
 #include "lib/panic.h"
 #include "lib/random.h"
 #include "mm/paging/kernel_stacks.h"
-#include "proc/console.h"
+#include "proc/descriptors.h"
 #include "proc/process.h"
 #include "proc/process_table.h"
 #include "proc/program.h"
@@ -66,44 +64,6 @@ Result<LoadedProgram> load(const char* path, std::span<const char* const> argume
     const Result<LoadedProgram> loaded = load_program(*file, arguments, next_random(), limits, &why);
     fs::release(*file);
     return loaded;
-}
-
-Result<void> open_console(Process& process) {
-    fs::Node& console = console::node();
-    fs::retain(console);
-    const Result<fs::OpenFile*> opened = fs::open_file(&console, true, true);
-    if (opened.is_error()) {
-        fs::release(console);
-        return opened.error();
-    }
-    fs::OpenFile& file = *opened.value();
-    for (size_t number = abi::kStandardInput; number <= abi::kStandardError; ++number) {
-        if (number > 0) fs::retain(file);
-        process.files[number] = &file;
-    }
-    return {};
-}
-
-void share_files(Process& child, const Process& parent) {
-    for (size_t i = 0; i < kMaxFiles; ++i) {
-        child.files[i] = parent.files[i];
-        if (child.files[i]) fs::retain(*child.files[i]);
-    }
-    for (size_t i = 0; i < kMaxShared; ++i) {
-        child.shared[i] = parent.shared[i];
-        if (child.shared[i]) mm::retain(*child.shared[i]);
-    }
-}
-
-void release_files(Process& process) {
-    for (fs::OpenFile*& file : process.files) {
-        if (file) fs::release(*file);
-        file = nullptr;
-    }
-    for (mm::MemoryObject*& object : process.shared) {
-        if (object) mm::release(*object);
-        object = nullptr;
-    }
 }
 
 void copy_signal_handling(Process& child, const Process& parent) {
@@ -173,14 +133,14 @@ Result<Ended> wait_for(Fits fits) {
 
 Result<ProcessId> spawn(const char* path, std::span<const char* const> arguments) {
     Process& child = *TRY(create());
-    const Result<void> opened = open_console(child);
+    const Result<void> opened = descriptors::open_standard(child);
     if (opened.is_error()) {
         discard(child);
         return opened.error();
     }
     const Result<LoadedProgram> loaded = load(path, arguments, child.space_limits);
     if (loaded.is_error()) {
-        release_files(child);
+        descriptors::close_all(child);
         discard(child);
         return loaded.error();
     }
@@ -202,7 +162,7 @@ Result<ProcessId> fork() {
     child.space = space.value();
     child.limits = parent.limits;
     set_name(child, parent.name);
-    share_files(child, parent);
+    descriptors::inherit(child, parent);
     copy_signal_handling(child, parent);
     child.frame() = parent.frame();
     i386::flatten_data_segments(child.frame());
@@ -228,7 +188,7 @@ Result<void> execute(const char* path, std::span<const char* const> arguments) {
 void exit(uint32_t wait_status) {
     Process& self = current();
     KASSERT("process 0 does not end", self.has_user_code());
-    release_files(self);
+    descriptors::close_all(self);
     mm::AddressSpace* const space = self.space;
     self.space = nullptr;
     mm::spaces::activate(nullptr);
