@@ -69,6 +69,7 @@ class Following:
     in_child: bool = False
     caught: dict[bool, int] = field(default_factory=lambda: {False: 0, True: 0})
     things: dict[str, int] = field(default_factory=dict)  # the script's names of objects, and their addresses
+    done: list[str] = field(default_factory=list)  # the calls so far, in words
 
     @property
     def space(self) -> UserSpace:
@@ -76,6 +77,23 @@ class Following:
 
     def address(self, at: At | int) -> int:
         return at if isinstance(at, int) else self.names[at.name] + at.offset
+
+    def shown(self, at: At | int) -> str:
+        """An address in words, also when the process has not learnt it."""
+        if isinstance(at, At) and at.name not in self.names:
+            return str(at)
+        return f"{self.address(at):#x}"
+
+    def call(self, line: int, what: str, result: int, wanted: int) -> None:
+        """A call that returned `result`."""
+        self.done.append(f"{'child: ' if self.in_child else ''}{what}")
+        expect(result == wanted, f"line {line}, {what}, returns {_number(wanted)}", _number(result),
+               "System calls decide with find(), insert(), remove() and protect(): which of them tells the kernel something else?")
+
+    @property
+    def last_calls(self) -> str:
+        """What may have led here."""
+        return f"the last calls: {'; '.join(self.done[-4:])}"
 
     def result(self, line: int, what: str) -> int:
         """A call's result, negative for an error."""
@@ -123,15 +141,17 @@ class SpaceScript:
         if not asked:
             self.do(f"keep {name}")
         page = Page(rights, MAPPING, shared, f"the memory of line {line}" if shared else None)
-        what = f"mmap of {pages} pages at {at}, {RIGHTS[rights]}"
+        how = "MAP_FIXED" if fixed else "MAP_FIXED_NOREPLACE" if if_free else "wished" if at else "anywhere"
 
         def step(following: Following) -> None:
+            what = f"mmap of {pages} pages at {following.shown(at)} ({how}), {RIGHTS[rights]}"
             result, place = following.result(line, what), following.address(at)
             if asked:
                 call = following.space.map if fixed else following.space.map_if_free
-                _same(result, call(place, pages * PAGE, page), what)
+                following.call(line, what, result, call(place, pages * PAGE, page))
             else:
                 following.names[name] = result
+                following.done.append(what)
                 _check_place(following.space, result, place, pages * PAGE, what)
                 following.space.map(result, pages * PAGE, page)
 
@@ -139,11 +159,11 @@ class SpaceScript:
         return at if asked and isinstance(at, At) else At(name)
 
     def unmap(self, at: At, pages: int) -> None:
-        self._call(f"UnmapMemory {at} {pages * PAGE}", f"munmap of {pages} pages at {at}",
+        self._call(f"UnmapMemory {at} {pages * PAGE}", f"munmap of {pages} pages at", at,
                    lambda following: following.space.unmap(following.address(at), pages * PAGE))
 
     def protect(self, at: At, pages: int, rights: int) -> None:
-        self._call(f"Protect {at} {pages * PAGE} {rights}", f"mprotect of {pages} pages at {at}: {RIGHTS[rights]}",
+        self._call(f"Protect {at} {pages * PAGE} {rights}", f"mprotect of {pages} pages to {RIGHTS[rights]} at", at,
                    lambda following: following.space.protect(following.address(at), pages * PAGE, rights))
 
     def ask_break(self) -> At:
@@ -154,14 +174,14 @@ class SpaceScript:
 
         def step(following: Following) -> None:
             following.names[name] = following.result(line, "brk(0)")
-            _same(following.names[name], following.space.heap_end, "brk(0)")
+            following.call(line, "brk(0)", following.names[name], following.space.heap_end)
 
         self.steps.append(step)
         return At(name)
 
     def move_break(self, at: At) -> None:
         """Moves the break, to a byte's address."""
-        self._call(f"Break {at}", f"brk({at})", lambda following: following.space.move_break(following.address(at)))
+        self._call(f"Break {at}", "brk to", at, lambda following: following.space.move_break(following.address(at)))
 
     def create_shared(self, pages: int) -> str:
         """Shared memory with a number, which has the name that is returned."""
@@ -181,23 +201,24 @@ class SpaceScript:
         line = self.do(f"AttachShared {thing} {at} {rights}")
         self.do(f"keep {name}")
         page = Page(rights, MAPPING, True, thing)
-        what = f"attaching {thing} at {at}"
 
         def step(following: Following) -> None:
+            what = f"attaching {thing} at {following.shown(at) if at else 'any place'}"
             result = following.names[name] = following.result(line, what)
             if at == 0:
+                following.done.append(what)
                 _check_place(following.space, result, 0, pages * PAGE, what)
                 following.space.map(result, pages * PAGE, page)
             else:
                 wanted = following.space.map_if_free(following.address(at), pages * PAGE, page)
-                _same(result, -EINVAL if wanted == -EEXIST else wanted, what)
+                following.call(line, what, result, -EINVAL if wanted == -EEXIST else wanted)
 
         self.steps.append(step)
         return At(name)
 
     def detach(self, at: At, pages: int) -> None:
         """The area that begins there, of so many pages."""
-        self._call(f"DetachShared {at}", f"detaching {at}", lambda following: following.space.unmap(following.address(at), pages * PAGE))
+        self._call(f"DetachShared {at}", "detaching", at, lambda following: following.space.unmap(following.address(at), pages * PAGE))
 
     def write(self, at: At, byte: int) -> None:
         """Writes the first byte of a page; where that is not allowed, a signal is caught."""
@@ -275,14 +296,15 @@ class SpaceScript:
         self._last_name = f"{kind}{self._names}"
         return self._last_name
 
-    def _call(self, line: str, what: str, wanted: Callable[[Following], int]) -> None:
+    def _call(self, line: str, what: str, at: At, wanted: Callable[[Following], int]) -> None:
+        """A call about an address, with which its words end."""
         number = self.do(line)
-        self.steps.append(lambda following: _same(following.result(number, what), wanted(following), what))
 
+        def step(following: Following) -> None:
+            words = f"{what} {following.shown(at)}"
+            following.call(number, words, following.result(number, words), wanted(following))
 
-def _same(result: int, wanted: int, what: str) -> None:
-    expect(result == wanted, f"{what} returns {_number(wanted)}", _number(result),
-           "System calls decide with find(), insert(), remove() and protect(): which of them tells the kernel something else?")
+        self.steps.append(step)
 
 
 def _number(result: int) -> str:
@@ -315,7 +337,7 @@ def start_model(view: ProcessView) -> UserSpace:
 def _check_view(following: Following, name: str) -> None:
     view = following.ran.view(name)
     wrong = disagreements(view, eager=False)  # what had no rights at first is made present when it is looked at
-    expect(not wrong, f"areas, page tables and maps of process {view.pid} agree at checkpoint {name}", "; ".join(wrong[:3]),
+    expect(not wrong, f"areas, page tables and maps of process {view.pid} agree at checkpoint {name}", f"{'; '.join(wrong[:3])}\n    {following.last_calls}",
            "The areas are the law: page tables follow what insert(), remove() and protect() tell the kernel.", operation=following.ran.op.number)
     if not following.space.pages:
         following.parent = start_model(view)
@@ -328,8 +350,8 @@ def _check_view(following: Following, name: str) -> None:
         one = seen[index] if index < len(seen) else None
         model = wanted[index] if index < len(wanted) else None
         if one is None or model is None or not _is(one, model, things):
-            fail(f"at checkpoint {name}, area {index + 1} of {len(wanted)} is {model or 'no more'}", f"it is {one or 'not there'} (of {len(seen)})",
-                 "The areas are what the calls have made of them: compare the line before, too.", operation=following.ran.op.number)
+            fail(f"at checkpoint {name}, area {index + 1} of {len(wanted)} is {model or 'no more'}", f"it is {one or 'not there'} (of {len(seen)})\n    {following.last_calls}",
+                 "Draw the areas before and after each of these calls.", operation=following.ran.op.number)
     expect(view.heap_end == following.space.heap_end, f"at checkpoint {name} the break is {following.space.heap_end:#x}", f"{view.heap_end:#x}")
 
 
