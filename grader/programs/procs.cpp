@@ -193,7 +193,7 @@ void alarms() {
     const uint32_t count = arguments[0];
     volatile uint32_t* const woken = shared_words();
     make_children(count, [&](uint32_t i) {
-        sleep(50 * ((i * 7 + 3) % count) + 50);
+        sleep(200 * ((i * 7 + 3) % count) + 200);
         woken[1 + *woken] = (i * 7 + 3) % count;
         *woken = *woken + 1;
         exit(0);

@@ -84,6 +84,7 @@ namespace {
 constexpr auto kGetPid = static_cast<uint32_t>(abi::SystemCall::GetPid);
 constexpr uint32_t kArenaEnd = 0x2000'0000;  // no code lies here or above
 constexpr uint32_t kCodePage = kArenaEnd - kPageBytes;
+constexpr uint32_t kSelectors = 64;  // the table of descriptors ends before
 constexpr const char* kCodeFile = "/code.bin";
 
 uint32_t argument;
@@ -161,10 +162,10 @@ void unknown() {
     printf(" %d\n", static_cast<int>(system_call::by_sysenter(abi::SystemCall(argument))));
 }
 
-/// Which of 256 numbers a child survives that does something with it.
+/// Which of the first `count` numbers a child survives that does something with it.
 template <typename Try>
-void survivors(Try try_one) {
-    for (uint32_t number = 0; number < 256; ++number) {
+void survivors(uint32_t count, Try try_one) {
+    for (uint32_t number = 0; number < count; ++number) {
         const int child = fork();
         if (child == 0) {
             signal(abi::SIGSEGV, [](int, abi::SignalFrame*) { exit(abi::SIGSEGV); });
@@ -186,23 +187,23 @@ void vectors() {
         memcpy(page + i * sizeof code, code, sizeof code);
     }
     map_code();
-    survivors([](uint32_t number) {
+    survivors(256, [](uint32_t number) {
         uint32_t result = kGetPid;
         asm volatile("call *%1" : "+a"(result) : "r"(kCodePage + number * 4) : "memory");
     });
 }
 
 void data_selectors() {
-    survivors([](uint32_t number) { asm volatile("push %%ds\n\t mov %0, %%ds\n\t pop %%ds" : : "r"(number) : "memory"); });
+    survivors(kSelectors, [](uint32_t number) { asm volatile("push %%ds\n\t mov %0, %%ds\n\t pop %%ds" : : "r"(number) : "memory"); });
 }
 
 void stack_selectors() {
-    survivors([](uint32_t number) { asm volatile("push %%ss\n\t mov %0, %%ss\n\t pop %%ss" : : "r"(number) : "memory"); });
+    survivors(kSelectors, [](uint32_t number) { asm volatile("push %%ss\n\t mov %0, %%ss\n\t pop %%ss" : : "r"(number) : "memory"); });
 }
 
 /// A far call to its own next line with every selector.
 void code_selectors() {
-    survivors([](uint32_t number) {
+    survivors(kSelectors, [](uint32_t number) {
         asm volatile("push %%cs\n\t call 1f\n1:\t pop %%ecx\n\t add $2f - 1b, %%ecx\n\t push %0\n\t push %%ecx\n\t lret\n2:\t add $4, %%esp"
                      : : "r"(number) : "ecx", "memory");
     });

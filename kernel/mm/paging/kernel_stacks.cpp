@@ -48,7 +48,7 @@ void release(FrameNumber frame) {
 /// Frames for one stack: all or none.
 Result<void> take_frames(FrameNumber (&taken)[kPages]) {
     for (size_t i = 0; i < kPages; ++i) {
-        const Result<FrameNumber> frame = frames::allocate(Zone::Normal, Contents::Unspecified);
+        const Result<FrameNumber> frame = frames::allocate(Zone::High, Contents::Unspecified);
         if (frame.is_error()) {
             while (i > 0) release(taken[--i]);
             return frame.error();
