@@ -18,10 +18,10 @@ SECONDS = 20
 class Machine:
     """A PC with keyboard and screen; the serial line goes into a file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self._folder = folder
         self._serial = folder / "serial"
-        command = ["qemu-system-i386", "-m", "16", "-display", "none", "-serial", f"file:{self._serial}", "-kernel", str(ELF)]
+        command = ["qemu-system-i386", "-m", "16", "-display", "none", "-serial", f"file:{self._serial}", "-kernel", str(ELF), *arguments]
         self._qemu = subprocess.Popen([*command, "-monitor", "stdio"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
     def close(self) -> None:

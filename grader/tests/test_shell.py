@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from emulator.disk import build_program_disk, programs_in
 from shell_session import KERNEL, PROMPT, ROOT, SHIPPED, ShellSession
 from terminal_screen import Screen
+from test_drivers import Machine
 
 GREETING = "The shell. help lists the commands, Tab completes them, the arrows bring lines back.\n"
 LEFT, RIGHT, UP, DOWN, HOME, END, DELETE = "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B", "\x1b[H", "\x1b[F", "\x1b[3~"
@@ -119,6 +123,33 @@ def test_tab_completes_programs_commands_and_files(shell: ShellSession) -> None:
 def test_control_c_gives_the_line_up(shell: ShellSession) -> None:
     shell.type("echo never\x03")
     assert shell.answer() == f"echo never^C\n{PROMPT}"
+
+
+@pytest.fixture
+def computer(built: None, tmp_path: Path) -> Iterator[Machine]:
+    """A PC with keyboard and screen at the shell's prompt."""
+    disk = tmp_path / "disk.img"
+    build_program_disk(disk, programs_in(SHIPPED))
+    machine = Machine(tmp_path, "-drive", f"file={disk},format=raw,if=ide")
+    try:
+        machine.wait_for(PROMPT)
+        yield machine
+    finally:
+        machine.close()
+
+
+def test_the_keyboard_edits_and_the_screen_follows(computer: Machine) -> None:
+    computer.press(*"cho", "spc", "1", "home", "e", "end", "x", "backspace", "2", "left", "left", "delete", "3", "ret")
+    assert "\n32\n" in computer.wait_for(f"\n32\n{PROMPT}")
+    computer.press("up", "ctrl-e", "4", "ret")
+    computer.wait_for(f"\n324\n{PROMPT}")
+    computer.press("ctrl-l", "u", "p", "tab")
+    for _ in range(100):  # the serial line is ahead of the screen by a moment
+        shown = computer.screen()
+        if shown[0] == f"{PROMPT}uptime":
+            break
+        time.sleep(0.05)
+    assert shown[0] == f"{PROMPT}uptime" and not any(shown[1:]), "an empty screen but for its first line"
 
 
 # Lines that are no commands
@@ -345,6 +376,11 @@ def test_init_starts_the_shell_again(shell: ShellSession) -> None:
     answer = shell.run(f"kill {old} SIGKILL")
     assert f"init: the shell ({old}) was killed by SIGKILL; starting it again\n" in answer
     assert processes(shell)["shell"][1] == "1"
+
+
+def test_init_does_not_end_by_a_plain_kill(shell: ShellSession) -> None:
+    assert shell.run("kill 1") == "init: SIGTERM does not end process 1; SIGKILL would\n"
+    assert processes(shell)["init"][0] == "1"
 
 
 def test_shutdown_stops_the_machine(other_machine: ShellSession) -> None:

@@ -6,6 +6,9 @@ namespace {
 
 constexpr const char* kShell = "/bin/shell";
 
+/// Without init nobody would start the shell again: a plain `kill 1` is not enough.
+void refuse(int, abi::SignalFrame*) { printf("init: SIGTERM does not end process 1; SIGKILL would\n"); }
+
 /// Forgets children until the shell has ended. Those of processes that ended before them are the kernel's to collect.
 uint32_t wait_for(int shell) {
     uint32_t status = 0;
@@ -27,6 +30,7 @@ void report(int shell, uint32_t status) {
 } // namespace
 
 int main() {
+    signal(abi::SIGTERM, refuse);
     printf("\ninit: process %d starts %s\n", getpid(), kShell);
     for (;;) {
         static const char* const arguments[] = {"shell", nullptr};
