@@ -136,9 +136,9 @@ class Programs:
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
-    def look(self, process: Op | Reference | int, name: str) -> Look:
+    def look(self, process: Op | Reference | int, name: str, reader: Reader | None = None) -> Look:
         """Stops the machine and looks at a process that does not run."""
-        return self._look(self.scenario.op("program.look", process, name), name)
+        return self._look(self.scenario.op("program.look", process, name), name, reader)
 
     def areas(self, process: Op | Reference | int) -> Op:
         """The areas of a process: seven values each, see areas_in()."""
