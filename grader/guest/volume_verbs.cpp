@@ -1,6 +1,6 @@
 /// @file
-/// What a script can do with disks and the FAT volume, which are the kernel's own: here the kernel itself is tested. Data are patterns that
-/// numbers decide, so that a line can write much, and come back as checksums.
+/// What a script can do with disks and the FAT volume, which are the kernel's own: here the kernel itself is tested. Data are
+/// patterns that numbers decide, so that a line can write much, and come back as checksums.
 #include "drivers/ata.h"
 #include "fs/file_object.h"
 #include "fs/open_file.h"
@@ -37,7 +37,8 @@ public:
     }
     ~Buffer() {
         for (size_t i = 0; i < kGuard; ++i) {
-            if (data_[bytes_ + i] != kGuardByte || (data_ - kGuard)[i] != kGuardByte) harness::bad_script("memory beside a buffer was written", "");
+            const bool is_intact = data_[bytes_ + i] == kGuardByte && (data_ - kGuard)[i] == kGuardByte;
+            if (!is_intact) harness::bad_script("memory beside a buffer was written", "");
         }
         static_cast<void>(mm::kfree(data_ - kGuard));
     }

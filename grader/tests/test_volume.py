@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from emulator.disk import build_program_disk
-from emulator.volume import check_file_system, list_files, read_file
+from emulator.volume import check_file_system, list_files, mtools_drive, read_file
 from profiles import built
 from scripted import Boots, Run, Script, boots
 from test_monitor import PROMPT, Console
@@ -245,6 +246,19 @@ def test_files_of_mtools_are_read_long_names_are_passed_over_and_go_with_their_f
     check_file_system(image)
     assert list_files(image) == {"plain.txt": 5, "bin/prog": len(text)}
     assert read_file(image, "bin/prog") == text
+
+
+def test_a_read_only_file_is_neither_written_nor_cut_nor_removed(boot, image):
+    build_program_disk(image, {"fixed": b"as it is"}, megabytes=3)
+    subprocess.run(["mattrib", "-i", mtools_drive(image), "+r", "::fixed"], check=True)
+    script = Script()
+    opened = script.add("volume.open fixed")
+    refused = [script.add(f"volume.{line}") for line in (f"write ${opened} 0 1 1", f"truncate ${opened} 0", "create fixed", "remove fixed")]
+    read = script.add(f"volume.read ${opened} 0 100")
+    run = boot(script, disk=image)
+    run.to_end()
+    assert [run.error(number) for number in refused] == ["AccessDenied"] * 4
+    assert run.values(read) == (8, checksum(b"as it is")) and read_file(image, "fixed") == b"as it is"
 
 
 def test_one_memory_object_for_all_who_map_a_file(boot, image):

@@ -50,7 +50,9 @@ Result<void> write_part(const BlockDevice&, uint32_t first, size_t count, const 
     check_request(first, count);
     for (size_t i = 0; i < count; ++i) {
         if (writes_left == 0) {
-            std::ofstream(stop_file, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+            std::ofstream file(stop_file, std::ios::binary);
+            file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+            file.close();
             std::exit(0);
         }
         if (writes_left > 0) --writes_left;
@@ -129,11 +131,14 @@ uint16_t half(size_t at) { return static_cast<uint16_t>(bytes[at] | bytes[at + 1
 
 /// A cluster of one of the folders in the root.
 size_t cluster_of_a_folder(std::mt19937& random, size_t table, size_t root) {
-    for (size_t entry = root + random() % 12 * 32, tries = 0; tries < 12; ++tries, entry = root + (entry - root + 32) % (12 * 32)) {
-        if (!(bytes[entry + 11] & 0x10)) continue;
+    const auto is_safe = [](size_t cluster) { return cluster < 4000; };
+    const size_t begin = random() % 12;
+    for (size_t i = 0; i < 12; ++i) {
+        const size_t entry = root + (begin + i) % 12 * 32;
+        if (!(bytes[entry + 11] & 0x10) || !is_safe(half(entry + 26))) continue;
         size_t cluster = half(entry + 26);
-        for (size_t steps = random() % 4; steps > 0 && cluster < 4000 && half(table + 2 * cluster) < 4000; --steps) cluster = half(table + 2 * cluster);
-        return cluster < 4000 ? cluster : 2;
+        for (size_t steps = random() % 4; steps > 0 && is_safe(half(table + 2 * cluster)); --steps) cluster = half(table + 2 * cluster);
+        return cluster;
     }
     return 2;
 }
@@ -141,7 +146,7 @@ size_t cluster_of_a_folder(std::mt19937& random, size_t table, size_t root) {
 /// Spoils what the file system is made of. Both copies of the table alike, mostly: else it would only be refused.
 void spoil(std::mt19937& random) {
     const auto below = [&](size_t end) { return static_cast<size_t>(random() % end); };
-    const size_t reserved = half(14), table_bytes = half(22) * kSectorSize, table = reserved * kSectorSize, root = table + 2 * table_bytes;
+    const size_t table = half(14) * kSectorSize, table_bytes = half(22) * kSectorSize, root = table + 2 * table_bytes;
     for (size_t left = 1 + below(12); left > 0; --left) {
         static constexpr uint8_t kBytes[] = {0, 1, 2, 0x10, 0x20, 0x2E, 0x7F, 0x80, 0xE5, 0xF7, 0xFE, 0xFF};
         const uint8_t value = below(2) ? kBytes[below(std::size(kBytes))] : static_cast<uint8_t>(random());
@@ -151,7 +156,8 @@ void spoil(std::mt19937& random) {
             break;
         case 1: case 2: case 3: case 4: {
             const size_t cluster = below(3) == 0 ? cluster_of_a_folder(random, table, root) : 2 + below(254);
-            const uint16_t values[] = {0, 1, static_cast<uint16_t>(2 + below(254)), static_cast<uint16_t>(cluster), 0xFFF7, 0xFFFF, 0x8000, value};
+            const auto other = static_cast<uint16_t>(2 + below(254)), itself = static_cast<uint16_t>(cluster);
+            const uint16_t values[] = {0, 1, other, itself, 0xFFF7, 0xFFFF, 0x8000, value};
             const uint16_t next = values[below(std::size(values))];
             for (size_t copy = 0; copy < (below(16) != 0 ? 2u : 1u); ++copy) {
                 const size_t at = table + copy * table_bytes + 2 * cluster;
@@ -198,8 +204,9 @@ Result<void> kfree(void* block, CallSite) {
 
 int main(int count, char** words) {
     if (count < 5) give_up("usage: see above");
-    std::ifstream file(words[2], std::ios::binary);
-    const std::vector<uint8_t> original{std::istreambuf_iterator<char>(file), {}};
+    std::ifstream file(words[2], std::ios::binary | std::ios::ate);
+    std::vector<uint8_t> original(static_cast<size_t>(file.tellg()));
+    file.seekg(0).read(reinterpret_cast<char*>(original.data()), static_cast<std::streamsize>(original.size()));
     const auto seed = static_cast<uint32_t>(std::strtoul(words[3], nullptr, 0));
     if (std::string(words[1]) == "fuzz") {
         long mounted = 0;

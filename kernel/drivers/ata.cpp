@@ -50,8 +50,8 @@ constexpr uint16_t kHasFlushCache = 1 << 12;
 constexpr uint32_t kMaxSectors = 1u << 28;    // what 28 bits can name
 constexpr size_t kMaxPerCommand = 256;        // the count register's 0 means 256
 
-// How long a wait may be: so many ticks and so many looks. A look at a port takes about a microsecond on a real bus, one tick in Bochs, and
-// in QEMU the ticks are those of the host: the two together come to seconds everywhere.
+// How long a wait may be: so many ticks and so many looks. A look at a port takes about a microsecond on a real bus, one tick in
+// Bochs, and in QEMU the ticks are those of the host: the two together come to seconds everywhere.
 constexpr uint64_t kPatienceTicks = 100'000'000;
 constexpr uint32_t kPatienceLooks = 2'000'000;
 
@@ -72,7 +72,8 @@ Disk disks[kMaxDisks];
 BlockDevice devices[kMaxDisks];
 size_t disk_count = 0;
 
-/// A device may take 400 ns until its status is right after it was selected, or given a command: four looks at the other status register.
+/// A device may take 400 ns until its status is right after it was selected, or given a command: four looks at the other status
+/// register.
 uint8_t settled_status(const Channel& channel) {
     for (int i = 0; i < 3; ++i) in_byte(channel.control);
     return in_byte(channel.control);
@@ -83,7 +84,8 @@ Result<uint8_t> wait_while_busy(const Channel& channel) {
     uint8_t status = settled_status(channel);
     const uint64_t begin = Cpu::ticks();
     for (uint32_t looks = 0; status & kBusy; ++looks) {
-        if (status == kNoChannel || (looks >= kPatienceLooks && Cpu::ticks() - begin >= kPatienceTicks)) return Error::DeviceError;
+        const bool is_over = looks >= kPatienceLooks && Cpu::ticks() - begin >= kPatienceTicks;
+        if (status == kNoChannel || is_over) return Error::DeviceError;
         status = in_byte(channel.ports + kStatus);
     }
     return status;
@@ -156,7 +158,8 @@ Result<void> write(const BlockDevice& device, uint32_t first, size_t count, cons
     return wait_for_end(disk.channel);
 }
 
-/// Asks the device what it is. Error::NotFound for no disk, or one that is not ours to drive (a CD, a disk without sector numbers).
+/// Asks the device what it is. Error::NotFound for no disk, or one that is not ours to drive (a CD, a disk without sector
+/// numbers).
 Result<void> identify(const Disk& disk, uint16_t (&words)[kWords]) {
     const uint16_t ports = disk.channel.ports;
     out_byte(ports + kDevice, disk.device);

@@ -1,5 +1,5 @@
-// Contents of files. A stop in the middle of anything here (power, a panic) leaves at most clusters that belong to nobody, or behind a file's
-// end, and no cluster in two files:
+// Contents of files. A stop in the middle of anything here (power, a panic) leaves at most clusters that belong to nobody, or
+// behind a file's end, and no cluster in two files:
 //   growing    the new chain, ended and linked to nothing; the link to it; the data; the entry with size and first cluster
 //   cutting    the entry; the end mark; then the clusters are freed
 //   removing   the entry; then the clusters are freed
@@ -88,7 +88,8 @@ Result<void> put_part(const Piece& piece, const uint8_t* from) {
 Result<void> put(FileNode& file, uint32_t position, const uint8_t* from, uint32_t bytes) {
     for (uint32_t done = 0; done < bytes;) {
         const Piece piece = TRY(piece_at(file, position + done, bytes - done));
-        TRY(piece.is_whole() ? write_sectors(piece.sector, piece.bytes / kSectorSize, from + done) : put_part(piece, from + done));
+        if (piece.is_whole()) TRY(write_sectors(piece.sector, piece.bytes / kSectorSize, from + done));
+        else TRY(put_part(piece, from + done));
         done += piece.bytes;
     }
     return {};

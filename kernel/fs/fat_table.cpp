@@ -65,7 +65,8 @@ Result<void> append(uint32_t last, uint32_t clusters) {
     return flush_table();
 }
 
-/// Entries of clusters in sector `index` of the table: the first two entries are none, and the last sector may have some too many.
+/// Entries of clusters in sector `index` of the table: the first two entries are none, and the last sector may have some too
+/// many.
 uint32_t entries_in(uint32_t index) {
     const uint32_t begin = index * kEntriesPerSector, end = volume.clusters + kFirstCluster;
     if (begin >= end) return 0;

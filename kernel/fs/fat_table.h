@@ -1,9 +1,10 @@
 /// @file
 /// The table of clusters: chains, taking and giving back. Internal to kernel/fs.
 ///
-/// One sector of the table is in memory, changed there, and written (to both copies) when another one is needed, and by flush(). So the
-/// sectors reach the disk in the order in which they were changed, and who calls flush() between two steps knows that the first is on the
-/// disk before the second begins. A sector that could not be written stays in memory, and is tried again before any other.
+/// One sector of the table is in memory, changed there, and written (to both copies) when another one is needed, and by flush_table().
+/// So the sectors reach the disk in the order in which they were changed, and who calls flush_table() between two steps knows that the
+/// first is on the disk before the second begins. A sector that could not be written stays in memory, and is tried again before
+/// any other.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,8 @@ Result<uint32_t> next_cluster(uint32_t cluster);
 /// @return Error::BadFormat when not
 Result<void> check_chain(uint32_t first, uint32_t clusters);
 
-/// Takes `clusters` (1 at least) free clusters, linked to one another and to nothing else. On the disk they are lost clusters until somebody
-/// points to the first.
+/// Takes `clusters` (1 at least) free clusters, linked to one another and to nothing else. On the disk they are lost clusters
+/// until somebody points to the first.
 /// @return the first; Error::NoSpace or DeviceError: nothing is taken then
 Result<uint32_t> take_chain(uint32_t clusters);
 

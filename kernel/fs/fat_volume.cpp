@@ -39,7 +39,9 @@ Result<Geometry> read_geometry(const BootSector& boot, const BlockDevice& device
     return found;
 }
 
-Result<void> read_sectors(uint32_t first, uint32_t count, void* data) { return volume.device->read(*volume.device, first, count, data); }
+Result<void> read_sectors(uint32_t first, uint32_t count, void* data) {
+    return volume.device->read(*volume.device, first, count, data);
+}
 
 Result<void> write_sectors(uint32_t first, uint32_t count, const void* data) {
     if (scratch.sector - first < count) scratch.forget();

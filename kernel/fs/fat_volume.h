@@ -53,8 +53,8 @@ struct SectorBuffer {
     void forget() { is_loaded = false; }
 };
 
-/// The one buffer for folders and files. Being the only one it cannot be older than another. What lies in it is valid until anybody
-/// loads another sector.
+/// The one buffer for folders and files. Being the only one it cannot be older than another. What lies in it is valid until
+/// anybody loads another sector.
 extern SectorBuffer scratch;
 
 } // namespace fs::fat

@@ -11,7 +11,8 @@ Result<size_t> read(void* context, uint32_t position, void* buffer, size_t bytes
     return node.operations->read(node, position, buffer, bytes);
 }
 
-/// An object has ended. If a newer one is remembered, it is forgotten all the same: the next mapping makes another, and nothing is wrong.
+/// An object has ended. If a newer one is remembered, it is forgotten all the same: the next mapping makes another, and nothing
+/// is wrong.
 void release_node(void* context) {
     Node& node = node_of(context);
     node.object = nullptr;

@@ -1,6 +1,6 @@
 /// @file
-/// A file as the kernel sees it, whatever holds its bytes: the FAT volume, the console. One node per file, however often it is open;
-/// who opens it has a position of his own (open_file.h).
+/// A file as the kernel sees it, whatever holds its bytes: the FAT volume, the console. One node per file, however often it is
+/// open; who opens it has a position of his own (open_file.h).
 #pragma once
 
 #include <cstddef>

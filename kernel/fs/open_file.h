@@ -24,7 +24,8 @@ inline void retain(OpenFile& file) { ++file.references; }
 /// One owner fewer; the last one closes it.
 void release(OpenFile& file);
 
-/// Reads at the position, and moves it. @return as NodeOperations; Error::BadHandle when not readable, Error::WrongKind for a folder
+/// Reads at the position, and moves it. @return as NodeOperations; Error::BadHandle when not readable, Error::WrongKind for a
+/// folder
 Result<size_t> read(OpenFile& file, void* buffer, size_t bytes);
 Result<size_t> write(OpenFile& file, const void* buffer, size_t bytes);
 

@@ -40,7 +40,8 @@ bool is_fat_type(uint8_t type) {
     return false;
 }
 
-/// A FAT boot sector begins with a jump, and says its sectors' size where a boot record has code (Microsoft, FAT 1.03, boot sector).
+/// A FAT boot sector begins with a jump, and says its sectors' size where a boot record has code (Microsoft, FAT 1.03, boot
+/// sector).
 bool is_fat_boot_sector(const uint8_t* sector) {
     const bool jumps = sector[0] == 0xE9 || (sector[0] == 0xEB && sector[2] == 0x90);
     return jumps && sector[11] == 0 && sector[12] == 2 && sector[16] != 0 && sector[16] <= 2;

@@ -1,9 +1,9 @@
 /// @file
-/// The one mounted volume: FAT16 (Microsoft, "FAT: General Overview of On-Disk Format", 1.03), with 8.3 names, files in the root and
-/// in one level of folders. "/bin/shell", "bin/shell" and "BIN/SHELL" name the same file. Long names are passed over.
+/// The one mounted volume: FAT16 (Microsoft, "FAT: General Overview of On-Disk Format", 1.03), with 8.3 names, files in the root
+/// and in one level of folders. "/bin/shell", "bin/shell" and "BIN/SHELL" name the same file. Long names are passed over.
 ///
-/// Everything is written through at once: the image on the host is clean (fsck.fat) whenever no call is running. Whatever a damaged
-/// volume says, no call reads or writes outside the volume, loops for ever, or panics: Error::BadFormat.
+/// Everything is written through at once: the image on the host is clean (fsck.fat) whenever no call is running. Whatever a
+/// damaged volume says, no call reads or writes outside the volume, loops for ever, or panics: Error::BadFormat.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,8 @@ struct Entry {
 };
 
 /// Reads the boot sector and believes nothing. `part` must live as long as the volume is mounted.
-/// @return Error::BadFormat  no FAT16, or its figures contradict each other or the device's size
+/// @return Error::BadFormat  no FAT16, or its figures contradict each other or the device's size, or the two copies of its table
+///                           differ (fsck.fat repairs that)
 ///         Error::DeviceError
 ///         Error::Busy       a volume is mounted already
 Result<void> mount(const BlockDevice& part);
@@ -41,11 +42,12 @@ Result<void> unmount();
 Result<Node*> open(const char* path);
 
 /// Makes an empty file, or cuts an existing one to 0 bytes.
-/// @return as open(), and Error::NoSpace, Error::InvalidArgument (no 8.3 name), Error::WrongKind (a folder has this name)
+/// @return as open(), and Error::NoSpace, Error::InvalidArgument (no 8.3 name), Error::WrongKind (a folder has this name),
+///         Error::AccessDenied (its read-only attribute; writing to such a node is refused with the same)
 Result<Node*> create(const char* path);
 
 /// Removes a file that nobody has open.
-/// @return as open(), and Error::Busy, Error::WrongKind (a folder)
+/// @return as open(), and Error::Busy, Error::WrongKind (a folder), Error::AccessDenied (its read-only attribute)
 Result<void> remove(const char* path);
 
 /// Makes a folder in the root. @return as create(), and Error::Exists

@@ -10,13 +10,16 @@
 namespace {
 
 Result<void> show_disks(const Words&) {
-    for (size_t i = 0; i < ata_disk_count(); ++i) print("{-6} {10} sectors, {} KiB\n", ata_disk(i).name, ata_disk(i).sectors, ata_disk(i).sectors / 2);
+    for (size_t i = 0; i < ata_disk_count(); ++i) {
+        const BlockDevice& disk = ata_disk(i);
+        print("{-6} {10} sectors, {} KiB\n", disk.name, disk.sectors, disk.sectors / 2);
+    }
     if (ata_disk_count() == 0) print("no disk\n");
     if (!fs::is_mounted()) return {};
     const fs::VolumeStatistics volume = TRY(fs::volume_statistics());
-    const uint32_t kib = volume.cluster_bytes / 512;
-    print("volume: {} clusters of {} bytes, {} KiB; {} clusters free, {} KiB\n", volume.clusters, volume.cluster_bytes, volume.clusters * kib / 2,
-          volume.free_clusters, volume.free_clusters * kib / 2);
+    const uint32_t sectors = volume.cluster_bytes / kSectorSize;
+    print("volume: {} clusters of {} bytes, {} KiB; ", volume.clusters, volume.cluster_bytes, volume.clusters * sectors / 2);
+    print("{} clusters free, {} KiB\n", volume.free_clusters, volume.free_clusters * sectors / 2);
     return {};
 }
 
