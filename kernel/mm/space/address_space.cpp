@@ -40,7 +40,7 @@ Result<AddressSpace*> create_like(const AddressSpace& model) {
     }
     space->directory = directory.value();
     space->areas = set.value();
-    space->mapped = space->resident = space->unreachable = 0;
+    space->mapped = space->resident = space->large_pages = space->unreachable = 0;
     return space;
 }
 

@@ -18,6 +18,7 @@ struct Recount {
     Area copy_of_previous{};
     size_t mapped = 0;
     size_t resident = 0;
+    size_t large_pages = 0;
     size_t unreachable = 0;
     size_t areas = 0;
     VirtAddr execute_line = VirtAddr(kExecutableBegin);
@@ -57,6 +58,7 @@ void check_area(void* context, const Area& area) {
     for_each_present(recount.space.directory, area.range, [&](const PresentPage& page) {
         check_page(area, page);
         recount.resident += page.pages();
+        recount.large_pages += page.size == PageSize::Large;
     });
     ++recount.areas;
     recount.mapped += area.range.pages();
@@ -81,6 +83,7 @@ void check_invariants(const AddressSpace* space) {
     KASSERT("the space knows how many pages its areas have", space->mapped == recount.mapped);
     KASSERT("every present page lies in an area", present_anywhere(*space) == recount.resident);
     KASSERT("the space knows how many pages are present", space->resident == recount.resident);
+    KASSERT("the space knows how many of them are large", space->large_pages == recount.large_pages);
     KASSERT("the space knows how many pages grant nothing", space->unreachable == recount.unreachable);
     KASSERT("the execute line is behind the last area that may be executed", space->execute_line == recount.execute_line);
 }

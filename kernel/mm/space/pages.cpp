@@ -18,7 +18,8 @@ namespace mm::spaces {
 namespace {
 
 /// Pages that make_absent() takes out at once: their frames are remembered until no translation leads to them any more.
-constexpr size_t kBatch = 128;
+constexpr size_t kBatch = 32;
+static_assert(kBatch <= page_table::kFullFlushPages, "so that unmap() forgets single translations");
 
 void must_release(FrameNumber frame) {
     KASSERT("a present page has a reference of its frame", !frames::release(frame).is_error());
@@ -73,6 +74,7 @@ Result<void> enter_large(AddressSpace& space, VirtAddr page, FrameNumber first, 
         return mapped;
     }
     space.resident += kPagesPerLargePage;
+    ++space.large_pages;
     return {};
 }
 
@@ -144,29 +146,58 @@ Result<void> make_present(AddressSpace& space, const Area& area) {
     return {};
 }
 
+namespace {
+
+void forget(AddressSpace& space, VirtAddr begin, size_t pages) {
+    const Result<void> unmapped = page_table::unmap(space.directory, begin, pages);
+    KASSERT("unmap() needs no memory when no large page is split", !unmapped.is_error());
+}
+
+void take_out_large_page(AddressSpace& space, VirtAddr begin, Pde pde) {
+    forget(space, begin, kPagesPerLargePage);
+    must_release(PresentPage{begin, pde.frame(), PageSize::Large, pde.rights(), pde.is_dirty()});
+    space.resident -= kPagesPerLargePage;
+    --space.large_pages;
+}
+
+/// Pages of one page table: at most kBatch.
+void take_out_small_pages(AddressSpace& space, FrameNumber table, VirtAddr begin, VirtAddr end) {
+    uint32_t batch[kBatch]; // words of PTEs; not their type, which would be cleared first
+    size_t count = 0;
+    {
+        const FrameMemory memory = frame_memory(table);
+        const Pte* entry = memory.as<Pte>() + begin.table_index();
+        for (size_t left = AddressRange{begin, end}.pages(); left > 0; --left, ++entry) {
+            if (entry->is_present()) batch[count++] = entry->word();
+        }
+    }
+    if (count == 0) return;
+    forget(space, begin, AddressRange{begin, end}.pages());
+    for (size_t i = 0; i < count; ++i) {
+        const Pte pte = Pte::from_word(batch[i]);
+        must_release(PresentPage{begin, pte.frame(), PageSize::Small, pte.rights(), pte.is_dirty()});
+    }
+    space.resident -= count;
+}
+
+} // namespace
+
 void make_absent(AddressSpace& space, AddressRange range) {
-    PresentPage batch[kBatch];
     for (VirtAddr begin = range.begin; begin < range.end;) {
         VirtAddr end = slot_end(begin, range.end);
         const Pde pde = directory_entry(space.directory, begin);
-        if (pde.is_table()) end = std::min(end, begin + kBatch * kPageSize);
-        if (pde.is_present()) {
-            size_t count = 0;
-            size_t pages = 0;
-            for_each_present(space.directory, {begin, end}, [&](const PresentPage& page) {
-                batch[count++] = page;
-                pages += page.pages();
-            });
-            const Result<void> unmapped = page_table::unmap(space.directory, begin, AddressRange{begin, end}.pages());
-            KASSERT("unmap() needs no memory when no large page is split", !unmapped.is_error());
-            for (size_t i = 0; i < count; ++i) must_release(batch[i]);
-            space.resident -= pages;
+        if (pde.is_large_page()) {
+            take_out_large_page(space, begin, pde);
+        } else if (pde.is_present()) {
+            end = std::min(end, begin + kBatch * kPageSize);
+            take_out_small_pages(space, pde.frame(), begin, end);
         }
         begin = end;
     }
 }
 
 Result<void> split_large_pages(AddressSpace& space, AddressRange range) {
+    if (space.large_pages == 0) return {};
     for (const VirtAddr edge : {range.begin, range.end}) {
         if (is_aligned(edge.value(), kLargePageSize)) continue;
         const Pde pde = directory_entry(space.directory, edge);
@@ -175,6 +206,7 @@ Result<void> split_large_pages(AddressSpace& space, AddressRange range) {
         TRY(page_table::protect(space.directory, edge, 1, pde.rights()));
         KASSERT("protect() splits a large page of which it changes a part", directory_entry(space.directory, edge).is_table());
         frames::split_run(pde.frame());
+        --space.large_pages;
     }
     return {};
 }
@@ -230,6 +262,7 @@ void abandon_pages(AddressSpace& space, AddressRange range) {
     for_each_present(space.directory, range, [&](const PresentPage& page) {
         must_release(page);
         space.resident -= page.pages();
+        space.large_pages -= page.size == PageSize::Large;
     });
 }
 

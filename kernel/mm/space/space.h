@@ -23,6 +23,7 @@ public:
     SpaceLimits limits;
     size_t mapped = 0;         ///< Pages in areas.
     size_t resident = 0;       ///< Pages present.
+    size_t large_pages = 0;    ///< Of the present ones, in units of 4 MiB.
     size_t unreachable = 0;    ///< Pages in areas that grant nothing: while there are any, checked copies must ask the areas.
     VirtAddr execute_line;     ///< One past the last page that may be executed; kExecutableBegin when there is none.
     VirtAddr heap_begin;
