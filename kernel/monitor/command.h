@@ -51,3 +51,6 @@ std::span<const Command> heap_commands();
 
 /// Disks, files and folders.
 std::span<const Command> file_commands();
+
+/// Processes: looking at them, running programs, the scheduler's figures.
+std::span<const Command> process_commands();

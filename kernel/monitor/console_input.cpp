@@ -5,6 +5,7 @@
 #include "drivers/serial.h"
 #include "lib/format.h"
 #include "mm/physical/frame_cache.h"
+#include "proc/scheduler.h"
 
 namespace {
 
@@ -17,6 +18,7 @@ char read_byte() {
     for (;;) {
         if (const auto character = poll_serial()) return *character;
         if (const auto character = poll_keyboard()) return *character;
+        proc::scheduler::yield(); // whoever is ready runs while nobody types
         if (mm::frame_cache::fill_zeroed(kClearedAtATime) > 0) continue;
         Cpu::idle(); // until a serial interrupt, or the timer's, which lets us look at the keyboard again
     }
