@@ -8,6 +8,7 @@ the same on every machine. Seconds are this machine's own, and say where the tim
 from __future__ import annotations
 
 import statistics
+import struct
 import sys
 import tempfile
 import time
@@ -20,8 +21,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from emulator.disk import program_disk, programs_in
 from emulator.machine import Machine
 from emulator.rom import Module, build_rom
+from emulator.volume import copy_image
 from gdb.client import GdbSession, Target
 from paging.tables import read_tables
 
@@ -57,6 +60,27 @@ OPERATIONS = (
     Operation("slab", "slab object, 64 bytes", SMALL, SMALL),
     Operation("vmalloc-64k", "vmalloc, 64 KiB"),
 )
+
+
+@dataclass(frozen=True)
+class Call:
+    """One row of what processes ask of the kernel."""
+
+    name: str  # in grader/programs/bench.cpp
+    what: str
+    target: int | None = None
+    linux: int | None = None  # Linux 6.1 (Debian 12's 32-bit kernel) on the same emulated processor, where it was measured
+
+
+CALLS = (
+    Call("null-call", "system call that does nothing, int 0x80", 60, 416),
+    Call("null-call-sysenter", "the same, SYSENTER", 40),
+    Call("yield", "switch to another process by yield, end to end", 350, 5_300),
+    Call("fork-exit-wait", "fork + exit + wait, a small process", None, 174_000),
+    Call("exec", "exec of a small program"),
+    Call("mmap-munmap", "mmap + munmap of one page", 900, 15_500),
+)
+PROCESS_MEGABYTES = 64
 
 
 @dataclass(frozen=True)
@@ -137,6 +161,38 @@ def tick_tables(session: GdbSession, folder: Path) -> list[Table]:
     return [tick_table(size, {debugging: measure(session, elf, size, folder) for debugging, elf in elves.items()}) for size in MEMORY_SIZES]
 
 
+def process_records(session: GdbSession, folder: Path) -> dict[str, list[int]]:
+    """What grader/programs/bench.cpp prints: a name, then figures."""
+    machine = Machine(PROCESS_MEGABYTES)
+    rom, disk = folder / "bench.rom", folder / "disk.img"
+    elf = ROOT / "build" / PROFILES["off"] / "kernel.elf"
+    rom.write_bytes(build_rom(elf, machine=machine, command_line="harness seed=1", modules=[Module("script", b"program.run bench\nsay done\n")]))
+    copy_image(program_disk(programs_in(ROOT / "build/user/bin")), disk)
+    with session.boot(elf, rom, machine, folder, tick_budget=TICK_BUDGET, disk=disk) as target:
+        run_to_the_end(target)
+        record = next(line for line in target.serial().decode().splitlines() if line.startswith("=1 "))
+    words = [int(word, 16) for word in record.split()[2:] if word.startswith("0x")]
+    text = struct.pack(f"<{len(words) - 3}I", *words[3:])[: words[2]].decode("ascii", "replace")
+    if words[1] != 0:
+        raise SystemExit(f"bench: the program failed:\n{text}")
+    lines = [line.split() for line in text.splitlines() if " killed by " not in line]
+    return {line[0]: [int(word) for word in line[1:]] for line in lines}
+
+
+def process_table(session: GdbSession, folder: Path) -> Table:
+    records = process_records(session, folder)
+    alive, frames, ticks = records["crowd"]
+    table = Table(title=f"Processes: ticks, memory debugging off, {PROCESS_MEGABYTES} MiB. {alive} processes were alive at once, each of {frames} frames with its "
+                        f"kernel stack and page tables, forked in {ticks:,} ticks", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("operation", no_wrap=True)
+    for column in ("target", "median", "worst", "us", "Linux 6.1"):
+        table.add_column(column, justify="right")
+    for call in CALLS:
+        figures = cells(Ticks(*records[call.name]) if call.name in records else None, call.target)
+        table.add_row(call.what, f"{call.target:,}" if call.target else "", *figures, f"{call.linux:,}" if call.linux else "")
+    return table
+
+
 def measure_boot(session: GdbSession, elf: Path, folder: Path) -> dict[str, float]:
     """Seconds of each part of one graded boot."""
     machine = Machine(16)
@@ -176,6 +232,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="faultline-bench-") as name, GdbSession() as session:
         for table in tick_tables(session, Path(name)):
             console.print(table)
+        console.print(process_table(session, Path(name)))
         console.print(boot_table(session, Path(name)))
     return 0
 
