@@ -95,6 +95,17 @@ def test_what_cannot_work_fails_in_words(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "build/user/bin" / name.split("/")[0]).exists() or name == "echo"
 
 
+def test_the_program_in_the_book_is_one(tmp_path: Path) -> None:
+    for part in ("Makefile", "kernel"):
+        (tmp_path / part).symlink_to(ROOT / part)
+    source = tmp_path / "grader/programs/hello.cpp"
+    source.parent.mkdir(parents=True)
+    source.write_text(re.search(r"```cpp\n(.*?)```", (ROOT / "docs/session.md").read_text(), re.DOTALL)[1])
+    shutil.copytree(ROOT / "build/user", tmp_path / "build/user", symlinks=True)
+    subprocess.run(["make", "-C", str(tmp_path), "programs-built"], check=True, capture_output=True)
+    assert (tmp_path / "build/user/bin/hello").exists()
+
+
 def test_a_folder_of_sources_is_one_program_and_goes_with_its_sources(tmp_path: Path) -> None:
     for part in ("Makefile", "kernel"):
         (tmp_path / part).symlink_to(ROOT / part)
