@@ -337,8 +337,8 @@ def start_model(view: ProcessView) -> UserSpace:
 def _check_view(following: Following, name: str) -> None:
     view = following.ran.view(name)
     wrong = disagreements(view, eager=False)  # what had no rights at first is made present when it is looked at
-    expect(not wrong, f"areas, page tables and maps of process {view.pid} agree at checkpoint {name}", f"{'; '.join(wrong[:3])}\n    {following.last_calls}",
-           "The areas are the law: page tables follow what insert(), remove() and protect() tell the kernel.", operation=following.ran.op.number)
+    expect(not wrong, f"areas, page tables and maps of process {view.pid} agree at checkpoint {name}",
+           f"{'; '.join(wrong[:3])}\n    {following.last_calls}", "The areas are the law: page tables follow what insert(), remove() and protect() tell the kernel.", operation=following.ran.op.number)
     if not following.space.pages:
         following.parent = start_model(view)
         return
@@ -350,8 +350,8 @@ def _check_view(following: Following, name: str) -> None:
         one = seen[index] if index < len(seen) else None
         model = wanted[index] if index < len(wanted) else None
         if one is None or model is None or not _is(one, model, things):
-            fail(f"at checkpoint {name}, area {index + 1} of {len(wanted)} is {model or 'no more'}", f"it is {one or 'not there'} (of {len(seen)})\n    {following.last_calls}",
-                 "Draw the areas before and after each of these calls.", operation=following.ran.op.number)
+            fail(f"at checkpoint {name}, area {index + 1} of {len(wanted)} is {model or 'no more'}",
+                 f"it is {one or 'not there'} (of {len(seen)})\n    {following.last_calls}", "Draw the areas before and after each of these calls.", operation=following.ran.op.number)
     expect(view.heap_end == following.space.heap_end, f"at checkpoint {name} the break is {following.space.heap_end:#x}", f"{view.heap_end:#x}")
 
 

@@ -346,8 +346,8 @@ def test_program_layout(spaces: SpacesScenario) -> None:
         scenario.boot()
     first, second, third = ([areas_in(op) for op in boot] for boot in boots)
     for index, (one, other) in enumerate(zip(first, second)):
-        expect([str(area) for area in one] == [str(area) for area in other], f"process {index + 1} of two boots with the same seed lies at the same places",
-               _difference(one, other))
+        expect([str(area) for area in one] == [str(area) for area in other],
+               f"process {index + 1} of two boots with the same seed lies at the same places", _difference(one, other))
     layouts = first + third
     for index, areas in enumerate(layouts):
         _check_layout(areas, f"process {index + 1}")
@@ -362,7 +362,8 @@ def _check_layout(areas: Sequence[Area], who: str) -> None:
     for left, right in zip(areas, areas[1:]):
         expect(left.end <= right.begin, f"the areas of {who} are in order, and share no page", f"{left}, then {right}")
     stack = areas[-1]
-    expect(stack.kind == KINDS.index("stack") and STACKS_BEGIN <= stack.begin and stack.end <= USER_END, f"the stack of {who} is its highest area", str(stack))
+    expect(stack.kind == KINDS.index("stack") and STACKS_BEGIN <= stack.begin and stack.end <= USER_END,
+           f"the stack of {who} is its highest area", str(stack))
     expect(len(areas) < 2 or areas[-2].end < stack.begin, f"a free page lies below the stack of {who}", f"{areas[-2]}, then {stack}")
     for area in areas:
         low = area.begin < DATA_BEGIN
