@@ -27,7 +27,7 @@ struct ObjectOperations {
 
 struct MemoryObject {
     const ObjectOperations* operations;
-    uint32_t references;  ///< 1 when it is handed out.
+    uint32_t references;  ///< 1 when it is handed out; one more for every page of every area that shows it.
     size_t pages;         ///< Its length. The last page of a file is filled up with zeros.
     bool is_shared_memory = false;  ///< From create_shared_memory(): user code may write to it in a shared area.
 };
