@@ -234,7 +234,14 @@ def _disassemble(file: SourceFile, compiled: Path) -> _Code:
     return code
 
 
+MAX_OBJECT_BYTES = 8 << 20  # of code and data: the smallest machines of most labs have twice as much memory
+
+
 def _sections(file: SourceFile, elf: ELFFile, code: _Code) -> Iterator[Refusal]:
+    size = sum(section["sh_size"] for section in elf.iter_sections() if section["sh_flags"] & 0x2)  # SHF_ALLOC
+    if size > MAX_OBJECT_BYTES:
+        yield Refusal(file.shown, 0, f"code and static data of {size >> 20} MiB",
+                      f"memory for tables comes from the functions of the contract; a piece has room for {MAX_OBJECT_BYTES >> 20} MiB")
     for section in elf.iter_sections():
         if not section.name:
             continue

@@ -101,6 +101,7 @@ def test_evasions_in_the_source_are_refused_with_their_line(name: str, text: str
     ("static destructor", function("return table.a;", "namespace { struct Table { int a; ~Table() { Table* volatile p = this; p->a = 3; } }; Table table; }"),
      2, "static constructor"),
     ("thread-local", function("", "thread_local int a;"), 2, "thread-local"),
+    ("huge table", function("static volatile char table[16 << 20]; return table[static_cast<size_t>(zone)];"), 0, "static data of 16 MiB"),
 ])
 def test_what_the_object_may_not_hold_is_refused(name: str, text: str, line: int, what: str, lab: Lab, tmp_path: Path) -> None:
     found = refusals(text, lab, tmp_path)
