@@ -80,9 +80,10 @@ SpaceLimits& limits(AddressSpace* space);
 /// One past the last address that may be executed: the limit of the code segment.
 VirtAddr execute_line(const AddressSpace* space);
 
-/// Adds an area, with its pages present and (without an object) zero: large ones where 4 MiB of private memory can be one. Pages that grant
-/// nothing, and those behind the end of the object, stay absent; resolve_page() makes the first ones present later. Areas that may be executed go into the executable arena, those
-/// that may be written never do: write and execute together are refused, and so is what would lie on the wrong side.
+/// Adds an area, with its pages present and (without an object) zero: large ones where 4 MiB of private memory can be one. Pages
+/// that grant nothing, and those behind the end of the object, stay absent; resolve_page() makes the first ones present later.
+/// Areas that may be executed go into the executable arena, those that may be written never do: write and execute together are
+/// refused, and so is what would lie on the wrong side.
 /// @return the begin
 ///         Error::InvalidArgument  0 pages, Write and Execute together, Write without Read
 ///         Error::Misaligned, OutOfRange  a fixed place that is none
@@ -97,8 +98,8 @@ Result<VirtAddr> map(AddressSpace* space, const MapRequest& request);
 /// @return Error::InvalidArgument, Misaligned, OutOfRange, OutOfMemory (a split). Nothing has changed then.
 Result<void> unmap(AddressSpace* space, AddressRange range);
 
-/// Changes the protection of areas and pages. A page without read, write or execute keeps its contents and is out of user code's reach. A private
-/// page that showed its object's page and may be written now is absent afterwards: the next look makes a copy.
+/// Changes the protection of areas and pages. A page without read, write or execute keeps its contents and is out of user code's
+/// reach. A private page that showed its object's page and may be written now is absent afterwards: the next look makes a copy.
 /// @return as unmap(); Error::NotMapped when a page is in no area; Error::InvalidArgument, AccessDenied as map(). Nothing has changed then.
 Result<void> protect(AddressSpace* space, AddressRange range, Protection protection);
 
