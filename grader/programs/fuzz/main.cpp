@@ -36,6 +36,21 @@ bool play_round(Random& random, unsigned processes) {
     return true;
 }
 
+uint32_t processes_alive() {
+    uint32_t count = 0;
+    abi::ProcessInfo info;
+    while (process_info(count, &info) == 0) ++count;
+    return count;
+}
+
+/// A worker that was killed leaves children behind, which go on without it. They get two seconds; then they are killed, too.
+void wait_for_orphans(uint32_t others) {
+    for (int i = 0; i < 40 && processes_alive() > others; ++i) sleep(50);
+    abi::ProcessInfo info;
+    for (uint32_t i = others; process_info(i, &info) == 0; ++i) kill(static_cast<int>(info.pid), abi::SIGKILL);
+    while (processes_alive() > others) sleep(10);
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -46,8 +61,10 @@ int main(int argc, char** argv) {
     if (shared != 0 || is_error(attach_shared(shared, nullptr, abi::PROT_READ | abi::PROT_WRITE))) return 3;
     make_folder("/fuzz");
     Random random(seed);
+    const uint32_t others = processes_alive(); // the kernel and this one: who comes later has a higher number
     while (debug(FuzzCall::Round) != 0) {
         if (!play_round(random, processes)) return 4;
+        wait_for_orphans(others);
     }
     return 0;
 }
