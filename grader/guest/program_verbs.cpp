@@ -275,9 +275,10 @@ void maps(Call& call) {
 
 /// program.areas PID -> seven words for each area (AreaWords)
 void areas(Call& call) {
-    const proc::Process& shown = process(call, 0);
+    const proc::Process* const shown = proc::find(call.number(0));
+    if (!shown || !shown->has_user_code()) return call.reply(Error::NotFound); // it could not be started
     call.enter_piece();
-    const size_t count = list_areas(shown.space, view.areas, kMaxAreas);
+    const size_t count = list_areas(shown->space, view.areas, kMaxAreas);
     call.leave_piece();
     const auto* const words = reinterpret_cast<const uint32_t*>(view.areas);
     call.reply(std::span<const uint32_t>(words, std::min(count, kMaxAreas) * (sizeof(AreaWords) / sizeof(uint32_t))));

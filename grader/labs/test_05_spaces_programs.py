@@ -335,7 +335,11 @@ def test_program_layout(spaces: SpacesScenario) -> None:
     def start(scenario: SpacesScenario) -> list[Op]:
         programs = Programs(scenario)
         scenario.disk = disk()
-        return [programs.areas(programs.start("calls", "/none")) for _ in range(PROCESSES)]
+        started = [(op, programs.areas(op)) for op in (programs.start("calls", "/none") for _ in range(PROCESSES))]
+        scenario.boot()
+        for number, (op, _) in enumerate(started, 1):
+            expect(op.ok, f"{PROCESSES} processes can be started", f"the start of number {number} failed with {op.says}", operation=op.number)
+        return [areas for _, areas in started]
 
     seed = spaces.random.getrandbits(32)
     again, other_seed = spaces.second_machine(), spaces.second_machine()
@@ -343,7 +347,6 @@ def test_program_layout(spaces: SpacesScenario) -> None:
     for scenario, one_seed in ((spaces, seed), (again, seed), (other_seed, seed ^ 1)):
         scenario.command_line += f" seed={one_seed:#x}"
         boots.append(start(scenario))
-        scenario.boot()
     first, second, third = ([areas_in(op) for op in boot] for boot in boots)
     for index, (one, other) in enumerate(zip(first, second)):
         expect([str(area) for area in one] == [str(area) for area in other],
