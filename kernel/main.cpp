@@ -77,8 +77,8 @@ void start_heap() {
 
 /// What the kernel was built without is said once, so that nobody looks for it.
 void print_options() {
-    print("options: large pages {}, memory protection {}, memory debugging {}\n", CONFIG_LARGE_PAGES ? "on" : "off",
-          CONFIG_MEMORY_PROTECTION ? "on" : "off", CONFIG_MEMORY_DEBUGGING ? "on" : "off");
+    print("options: large pages {}, memory protection {}, memory debugging {}, random layout {}\n", CONFIG_LARGE_PAGES ? "on" : "off",
+          CONFIG_MEMORY_PROTECTION ? "on" : "off", CONFIG_MEMORY_DEBUGGING ? "on" : "off", CONFIG_ASLR ? "on" : "off");
     if (!CONFIG_MMU) print("no memory management hardware in use (CONFIG_MMU): nothing is protected from anything\n");
     if (!CONFIG_PAGING) print("no paging (CONFIG_PAGING): no user programs, no vmalloc, no guard pages; null is an address like any other\n");
 }

@@ -25,6 +25,7 @@ Result<void> show_options(const Words&) {
     print("4 MiB pages          {}\n", on_or_off(CONFIG_LARGE_PAGES));
     print("memory protection    {}\n", on_or_off(CONFIG_MEMORY_PROTECTION));
     print("memory debugging     {}\n", on_or_off(CONFIG_MEMORY_DEBUGGING));
+    print("random layout        {}\n", on_or_off(CONFIG_ASLR));
     print("command line         \"{}\"\n", boot_information().command_line);
     return {};
 }
