@@ -30,6 +30,10 @@ WHY = {
 }
 
 
+# Most of the user range: where a test is not about the range's ends, a mistake there is not to cost its points.
+WHOLE = (USER_BEGIN + 16 * PAGE, USER_END - 16 * PAGE)
+
+
 def error_name(number: int) -> str:
     return ERRORS[number] if number < len(ERRORS) else f"number {number}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from judge.scenario import expect
-from labs.spaces import SpaceSet, SpacesScenario, pages
+from labs.spaces import WHOLE, SpaceSet, SpacesScenario, pages
 from oracle.areas import PAGE, READ, USER_BEGIN, USER_END, WRITE, attributes
 
 
@@ -78,7 +78,7 @@ def test_overlap(spaces: SpacesScenario) -> None:
     one, some = pages(1), pages(2)
     for low, high in (left, (left[0] + one, left[1] - one), (left[0] - one, left[1] + one), (left[0] - some, left[0] + one), (left[1] - one, left[1] + some),
                       (left[0], left[0] + one), (left[1] - one, left[1]), (left[1] - one, right[0] + one), (left[0] - one, right[1] + one), right,
-                      (left[1], right[0] + one), (right[0] - one, right[0] + one), (right[1] - one, right[1] + pages(40)), (USER_BEGIN, USER_END)):
+                      (left[1], right[0] + one), (right[0] - one, right[0] + one), (right[1] - one, right[1] + pages(40)), WHOLE):
         areas.insert(low, high, rng.choice((attributes(READ | WRITE, 1), attributes(READ, 0))), note="overlaps")
         areas.list()
     areas.insert(left[1], right[0], attributes(READ, 3), note="just fills the gap")
@@ -153,7 +153,7 @@ def test_no_merge(spaces: SpacesScenario) -> None:
                 areas.insert(*part)
             at += pages(2 * size + 3)
         areas.list()
-        areas.remove(USER_BEGIN, USER_END, silent=True)
+        areas.remove(*WHOLE, silent=True)
     spaces.boot()
 
 
@@ -176,7 +176,7 @@ def test_remove(spaces: SpacesScenario) -> None:
             areas.list()
             edges(areas, low, high)
             at += pages(size + rng.randrange(6, 20))
-        areas.remove(USER_BEGIN, USER_END, silent=True, note="without a visitor")
+        areas.remove(*WHOLE, silent=True, note="without a visitor")
         areas.list()
     spaces.boot()
 
@@ -208,7 +208,7 @@ def test_several(spaces: SpacesScenario) -> None:
     areas = spaces.create()
     for _ in range(6):
         at = begin = spaces.address(pages(300))
-        areas.remove(USER_BEGIN, USER_END, silent=True, note="once more from the start")
+        areas.remove(*WHOLE, silent=True, note="once more from the start")
         for _ in range(9):
             size = pages(rng.randrange(2, 9))
             areas.insert(at, at + size, spaces.attributes(), object_ := rng.choice((0, spaces.object())), rng.randrange(1 << 20) if object_ else 0)

@@ -68,7 +68,7 @@ def test_failures(spaces: SpacesScenario) -> None:
         spaces.limit(None)
         areas.list()
         areas.protect(begin + pages(2000 + 1), begin + pages(2000 + 2), READ, note="with memory again")
-        areas.insert(USER_END - pages(2), USER_END, attributes(READ))
+        areas.insert(USER_END - pages(18), USER_END - pages(16), attributes(READ))
         areas.list()
         areas.destroy()
         after = spaces.memory("all is destroyed")

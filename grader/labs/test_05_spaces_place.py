@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from judge.scenario import expect
-from labs.spaces import SpaceSet, SpacesScenario, pages
+from labs.spaces import WHOLE, SpaceSet, SpacesScenario, pages
 from oracle.areas import PAGE, READ, USER_BEGIN, USER_END, Placement, attributes
 
 PLACES_LINE = 4096
@@ -39,8 +39,8 @@ def test_place(spaces: SpacesScenario) -> None:
     areas.insert(begin + pages(2), begin + pages(10), attributes(READ, 1))
     areas.insert(begin + pages(20), begin + pages(40), attributes(READ, 1))
     areas.place(Placement(1, begin, end, guard_pages=0), note="the window is full")
-    for it in (Placement(1, USER_BEGIN, USER_END, guard_pages=0), Placement(rng.randrange(1000, 5000), USER_BEGIN, USER_END, guard_pages=0)):
-        areas.place(it, note="all of the user range")
+    for it in (Placement(1, *WHOLE, guard_pages=0), Placement(rng.randrange(1000, 5000), *WHOLE, guard_pages=0)):
+        areas.place(it, note="nearly all of the user range")
     areas.list(note="place() changes nothing")
     spaces.boot()
 
@@ -72,8 +72,6 @@ def test_place_guards(spaces: SpacesScenario) -> None:
             areas.insert(at + pages(10 + gap), at + pages(20 + gap), attributes(READ))
             areas.place(Placement(1, at, at + pages(20 + gap), guard_pages=guard), note=f"a gap of {gap} pages")
             areas.place(Placement(2, at, at + pages(20 + gap), guard_pages=guard), note=f"a gap of {gap} pages")
-    areas.place(Placement(1, USER_BEGIN, USER_BEGIN + PAGE, guard_pages=3), note="the lowest page of all")
-    areas.place(Placement(1, USER_END - PAGE, USER_END, guard_pages=3), note="the highest page of all")
     spaces.boot()
 
 
@@ -90,7 +88,7 @@ def test_place_alignment(spaces: SpacesScenario) -> None:
             for number in (0, 1, rng.randrange(1, 50), 0xFFFF_FFFF):
                 areas.place(Placement(wanted, begin, end, alignment, random=number, guard_pages=rng.randrange(3)))
         some_areas(spaces, areas, begin, (end - begin) // PAGE, 8 * (round_ + 1))
-    areas.place(Placement(1, USER_BEGIN, USER_END, 0x8000_0000), note="one begin in all of the address space")
+    areas.place(Placement(1, *WHOLE, 0x8000_0000), note="one begin in all of the address space")
     areas.place(Placement(1, USER_BEGIN, 0x8000_0000, 0x8000_0000), note="and none in this window")
     spaces.boot()
 
@@ -135,7 +133,7 @@ def test_place_random(spaces: SpacesScenario) -> None:
             areas.place(Placement(it.pages, at, end, random=max(number, 0), guard_pages=it.guard_pages))
         areas.place(Placement(it.pages, at, end, 4 * PAGE, random=rng.getrandbits(32), guard_pages=it.guard_pages))
     for number in (0, 1, 0xFFFF_FFFF, rng.getrandbits(32)):
-        areas.place(Placement(rng.randrange(1, 100), USER_BEGIN, USER_END, random=number), note="all of the user range")
+        areas.place(Placement(rng.randrange(1, 100), *WHOLE, random=number), note="nearly all of the user range")
     areas.list(note="place() changes nothing")
     spaces.boot()
 
@@ -191,5 +189,8 @@ def test_place_arguments(spaces: SpacesScenario) -> None:
     for it in bad:
         areas.place(it)
     areas.place(Placement(1, begin, end), note="and this is fine")
+    areas.place(Placement(1, USER_BEGIN, USER_END), note="so is all of the user range")
+    areas.place(Placement(1, USER_BEGIN, USER_BEGIN + PAGE, guard_pages=3), note="its lowest page")
+    areas.place(Placement(1, USER_END - PAGE, USER_END, guard_pages=3), note="its highest page")
     areas.list()
     spaces.boot()

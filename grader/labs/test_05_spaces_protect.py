@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labs.spaces import SpacesScenario, pages
+from labs.spaces import WHOLE, SpacesScenario, pages
 from labs.test_05_spaces import edges
 from oracle.areas import PAGE, PROTECTION, READ, WRITE, attributes
 
@@ -40,7 +40,7 @@ def _several(spaces: SpacesScenario) -> None:
     areas = spaces.create()
     for _ in range(6):
         at = begin = spaces.address(pages(300))
-        areas.remove(0x1000_0000, 0xC000_0000, silent=True, note="once more from the start")
+        areas.remove(*WHOLE, silent=True, note="once more from the start")
         for _ in range(8):
             size = pages(rng.randrange(2, 9))
             areas.insert(at, at + size, spaces.attributes(), object_ := rng.choice((0, spaces.object())), rng.randrange(1 << 20) if object_ else 0)
@@ -102,7 +102,7 @@ def test_protect_holes(spaces: SpacesScenario) -> None:
         at += pages(size + (1 if i == 1 else 0))  # a hole of one page behind the second
     hole = parts[1][1]
     for low, high in ((begin, at), (begin + PAGE, at - PAGE), (parts[1][0], hole + PAGE), (hole, hole + PAGE), (hole, at), (hole - PAGE, hole + pages(2)), (begin - PAGE, begin + PAGE),
-                      (begin - PAGE, begin), (at - PAGE, at + PAGE), (at, at + PAGE), (begin - pages(5), at + pages(5)), (0x1000_0000, 0xC000_0000)):
+                      (begin - PAGE, begin), (at - PAGE, at + PAGE), (at, at + PAGE), (begin - pages(5), at + pages(5)), WHOLE):
         areas.protect(low, high, READ, note="a page is missing")
         areas.list()
     areas.protect(begin, hole, READ, note="up to the hole")
