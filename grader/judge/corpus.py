@@ -113,11 +113,20 @@ def _wanted(lab: Lab, test: str, value: Any, file: Path) -> Wanted:
 
 def chosen_tests(case: Case, share: float) -> list[Test]:
     """The tests that the case is judged by. A correct design passes every test, so all are run. A faulty one is run through those that
-    its verdict names, and through a share of those that it must pass, drawn by the names of case and test: in each case
-    others, and the same ones every time."""
+    must find the fault, and through a share of the others (those that it must pass, and those that are blocked), drawn by the names of
+    case and test: in each case others, and the same ones every time."""
     if case.folder.parent.name in ("good", "alt"):
         return list(case.lab.tests)
-    return [test for test in case.lab.tests if test.id in case.verdict or random.Random(f"{case.name} {test.id}").random() < share]
+    finding = {test for test, wanted in case.verdict.items() if wanted.status != "blocked"}
+
+    def is_chosen(test: Test) -> bool:
+        if test.id in finding:
+            return True
+        if share < 1 and test.id in case.verdict and not finding.intersection(test.needs):
+            return False  # blocked by a blocked one, which may not be run
+        return random.Random(f"{case.name} {test.id}").random() < share
+
+    return [test for test in case.lab.tests if is_chosen(test)]
 
 
 def judge_case(case: Case, engine: Engine, scratch: Path, share: float = 1.0) -> list[str]:
