@@ -262,14 +262,14 @@ Area AreasDriver::random_area() {
 
 Placement AreasDriver::random_placement() {
     Placement it;
-    it.pages = source_.one_in(20) ? source_.word() : source_.below(12);
+    it.pages = source_.one_in(20) ? static_cast<uint32_t>(source_.word()) : source_.below(12);
     it.alignment = source_.one_in(20) ? source_.below(9000) : kPageSize << (source_.one_in(2) ? 0 : source_.below(5));
     const uint32_t first = kBase / kPageSize + static_cast<uint32_t>(source_.below(60));
     it.window = source_.one_in(20) ? random_range() : AddressRange{address_of_page(first), address_of_page(first + static_cast<uint32_t>(source_.below(60)))};
     if (it.window.begin < it.window.end && it.window.pages() > 1000) it.window.end = it.window.begin + 100 * kPageSize;
     if (source_.one_in(3)) it.hint = source_.one_in(8) ? VirtAddr(static_cast<uint32_t>(source_.word())) : random_range().begin;
     it.random = static_cast<uint32_t>(source_.one_in(2) ? source_.below(20) : source_.word());
-    it.guard_pages = source_.one_in(30) ? source_.word() : source_.below(4);
+    it.guard_pages = source_.one_in(30) ? static_cast<uint32_t>(source_.word()) : source_.below(4);
     return it;
 }
 
