@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_OF_AN_OUTER_MAKE = ("MAKE", "MFLAGS", "SUBMISSION", "PIECES", "PROFILE")
+_OF_AN_OUTER_MAKE = ("MAKE", "MFLAGS", "SUBMISSION", "PIECES", "PROFILE", "ARGS")
 
 
 def make(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:

@@ -214,7 +214,7 @@ def test_in_a_students_tree(tmp_path: Path) -> None:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(paths.ROOT / name, tmp_path / name)
     shutil.copy2(paths.SOLUTIONS / "02-paging" / "page_table.cpp", tmp_path / "labs" / "02-paging")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "SUBMISSION"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "SUBMISSION", "ARGS"))}
     done = subprocess.run(["make", "--no-print-directory", "unit", "LAB=02-paging"], cwd=tmp_path, capture_output=True, text=True, timeout=900,
                           env={**environment, "FAULTLINE_BUILD": str(paths.build_folder())})
     assert done.returncode == 0, done.stdout + done.stderr
