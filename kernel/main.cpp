@@ -140,19 +140,19 @@ void choose_seed() {
 
 /// The rest of the boot, on the stack with a guard page.
 void finish_boot() {
-    // Tests of the frame allocator boot without the heap: they begin when that hands out nothing yet.
+    // Tests of the frame allocator boot without the heap: they begin when that hands out nothing yet. Those of the heap boot without
+    // processes, which live on it.
     const bool has_heap = !find_option(boot_information().command_line, "without_heap");
+    const bool has_processes = has_heap && !find_option(boot_information().command_line, "without_processes");
     choose_seed();
     initialize_timer();
-    if (has_heap) {
-        start_heap();
-        start_processes();
-    }
+    if (has_heap) start_heap();
+    if (has_processes) start_processes();
     run_boot_tasks();
     print_account();
     initialize_keyboard();
     if (const char* crash = find_option(boot_information().command_line, "crash")) run_crash_test(crash);
-    if (has_heap) run_init();
+    if (has_processes) run_init();
     run_monitor();
 }
 

@@ -193,6 +193,7 @@ class HeapScenario(Scenario):
 
     def prepare(self) -> None:
         """A machine with enough memory and an odd end, and call sites whose names nobody can know."""
+        self.command_line = "harness without_processes"
         self.sites: list[Site] = []
         self.caches: list[Cache] = []
         self.watched: list[Watched] = []

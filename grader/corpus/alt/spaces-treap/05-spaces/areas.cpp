@@ -128,12 +128,15 @@ void drop(Set& set, Node* node) {
     must(slab::free(set.nodes, node));
 }
 
-void drop_tree(Set& set, Node* tree) {
+/// Whose nodes are counted no more.
+void free_tree(Set& set, Node* tree) {
     if (!tree) return;
-    drop_tree(set, tree->left);
-    drop_tree(set, tree->right);
-    drop(set, tree);
+    free_tree(set, tree->left);
+    free_tree(set, tree->right);
+    must(slab::free(set.nodes, tree));
 }
+
+size_t nodes_in(const Node* tree) { return tree ? nodes_in(tree->left) + 1 + nodes_in(tree->right) : 0; }
 
 // -- Areas
 
@@ -200,7 +203,7 @@ Result<Set*> create() {
 }
 
 void destroy(Set* set) {
-    drop_tree(*set, set->root);
+    free_tree(*set, set->root);
     must(slab::destroy(set->nodes));
     must(slab::free(sets, set));
 }
@@ -258,13 +261,14 @@ Result<void> remove(Set* set, AddressRange range, Visit removed, void* context) 
         high = join(node, high);
     }
     set->root = join(low, high);
+    set->count -= nodes_in(out);
 
     if (removed) {
         if (first.range.end != VirtAddr()) removed(context, first);
         walk(out, [=](const Node& node) { removed(context, node.area); return true; });
         if (last.range.end != VirtAddr()) removed(context, last);
     }
-    drop_tree(*set, out);
+    free_tree(*set, out);
     return {};
 }
 
