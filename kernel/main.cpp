@@ -32,6 +32,7 @@
 #include "mm/physical/shrinker.h"
 #include "mm/physical/watermarks.h"
 #include "mm/report/reports.h"
+#include "mm/space/address_space.h"
 #include "monitor/crash_test.h"
 #include "monitor/monitor.h"
 #include "proc/console.h"
@@ -77,8 +78,9 @@ void start_heap() {
 
 /// What the kernel was built without is said once, so that nobody looks for it.
 void print_options() {
-    print("options: large pages {}, memory protection {}, memory debugging {}, random layout {}\n", CONFIG_LARGE_PAGES ? "on" : "off",
-          CONFIG_MEMORY_PROTECTION ? "on" : "off", CONFIG_MEMORY_DEBUGGING ? "on" : "off", CONFIG_ASLR ? "on" : "off");
+    print("options: large pages {}, memory protection {}, memory debugging {}, random layout {}, demand paging {}\n",
+          CONFIG_LARGE_PAGES ? "on" : "off", CONFIG_MEMORY_PROTECTION ? "on" : "off", CONFIG_MEMORY_DEBUGGING ? "on" : "off",
+          CONFIG_ASLR ? "on" : "off", CONFIG_DEMAND_PAGING ? "on" : "off");
     if (!CONFIG_MMU) print("no memory management hardware in use (CONFIG_MMU): nothing is protected from anything\n");
     if (!CONFIG_PAGING) print("no paging (CONFIG_PAGING): no user programs, no vmalloc, no guard pages; null is an address like any other\n");
 }
@@ -113,6 +115,7 @@ void start_processes() {
     initialize_ata();
     mount_volume();
     if (!CONFIG_PAGING) return; // without address spaces there are no processes
+    mm::spaces::initialize();
     proc::initialize();
     proc::signals::initialize();
     proc::system_calls::initialize();

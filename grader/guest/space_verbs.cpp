@@ -8,6 +8,7 @@
 #include "lib/format.h"
 #include "lib/memory.h"
 #include "lib/text.h"
+#include "mm/fault/copy_on_write.h"
 #include "mm/fault/page_fault.h"
 #include "mm/object/memory_object.h"
 #include "mm/report/reports.h"
@@ -42,7 +43,7 @@ void destroy(Call& call) {
 
 /// space.fork SPACE CHILD
 void fork(Call& call) {
-    const Result<AddressSpace*> made = spaces::fork(space(call, 0));
+    const Result<AddressSpace*> made = spaces::fork(space(call, 0), copy_on_write::share);
     slot(call, 1) = made.value();
     call.reply(made.error(), {made.is_error() ? 0 : spaces::directory(made.value()).frame.value()});
 }
@@ -240,13 +241,14 @@ void handle_fault(Call& call) {
                           .write = text_equal(call.word(2), "write"),
                           .user = text_equal(call.word(3), "user"),
                           .reserved_bit = false};
-    const fault::Decision decision = fault::handle(target, fault);
+    const fault::Decision decision = fault::handle(target, fault, at);
     call.reply({static_cast<uint32_t>(decision.outcome), static_cast<uint32_t>(decision.reason)});
 }
 
 void fault_statistics(Call& call) {
-    const fault::Statistics now = fault::statistics();
-    call.reply({now.faults, now.resolved, now.retries, now.signals, now.out_of_memory});
+    const fault::Counters& now = fault::counters();
+    call.reply({now.faults(), now.of(fault::Outcome::Resolved), now.of(fault::Outcome::Retry), now.of(fault::Outcome::Signal),
+                now.of(fault::Outcome::OutOfMemory)});
 }
 
 HARNESS_VERB("space.create", create);

@@ -6,6 +6,7 @@
 #include "lib/text.h"
 #include "mm/heap/slab.h"
 #include "mm/physical/frames.h"
+#include "mm/fault/copy_on_write.h"
 #include "mm/space/present_pages.h"
 #include "mm/space/user_memory.h"
 
@@ -82,7 +83,7 @@ Attempt attempt(Call& call) {
     if (text_equal(operation, "stack")) return attempt_of(spaces::map_stack(target));
     if (text_equal(operation, "resolve")) return attempt_of(spaces::resolve_page(target, address(call, 2)));
     if (text_equal(operation, "fork")) {
-        const Result<AddressSpace*> child = spaces::fork(target);
+        const Result<AddressSpace*> child = spaces::fork(target, copy_on_write::share);
         if (!child.is_error()) slot(call, 2) = child.value();
         return {child.error(), 0};
     }

@@ -3,6 +3,7 @@
 #include "fs/volume.h"
 #include "lib/panic.h"
 #include "lib/random.h"
+#include "mm/fault/copy_on_write.h"
 #include "mm/paging/kernel_stacks.h"
 #include "proc/descriptors.h"
 #include "proc/process.h"
@@ -154,7 +155,7 @@ Result<ProcessId> fork() {
     Process& parent = current();
     if (!parent.has_user_code()) return Error::InvalidArgument;
     Process& child = *TRY(create());
-    const Result<mm::AddressSpace*> space = mm::spaces::fork(parent.space);
+    const Result<mm::AddressSpace*> space = mm::spaces::fork(parent.space, mm::copy_on_write::share);
     if (space.is_error()) {
         discard(child);
         return space.error();

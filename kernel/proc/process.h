@@ -15,6 +15,7 @@
 #include "fs/open_file.h"
 #include "lib/address.h"
 #include "lib/result.h"
+#include "mm/fault/page_fault.h"
 #include "mm/object/memory_object.h"
 #include "mm/space/address_space.h"
 
@@ -72,6 +73,7 @@ struct Process {
     mm::MemoryObject* shared[kMaxShared] = {};
     Limits limits;
     mm::SpaceLimits space_limits;        ///< For the next program that it executes.
+    mm::fault::Counters faults;          ///< Its page faults, and those of the kernel in its name.
 
     // Signals (signals.cpp).
     uint32_t pending_signals = 0;        ///< A bit each.

@@ -22,7 +22,11 @@ using mm::fault::Reason;
 constinit Decision latest;
 
 bool resolve_page_fault(const FaultInfo& fault) {
-    latest = mm::fault::handle(mm::spaces::active(), fault);
+    Process& self = current();
+    // A stack grows near the stack pointer: what ring 3 had when it came in, by the fault itself or by a system call.
+    const VirtAddr stack_pointer(self.has_user_code() ? self.frame().user_esp : 0);
+    latest = mm::fault::handle(mm::spaces::active(), fault, stack_pointer);
+    mm::fault::count(self.faults, latest);
     return latest.outcome == Outcome::Resolved || latest.outcome == Outcome::Retry;
 }
 

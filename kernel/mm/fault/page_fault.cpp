@@ -1,90 +1,55 @@
 #include "mm/fault/page_fault.h"
 
+#include "config.h"
 #include "lib/format.h"
 #include "lib/panic.h"
+#include "mm/fault/demand.h"
 #include "mm/paging/page_table.h"
 #include "mm/paging/shared_range.h"
-#include "mm/space/areas.h"
-#include "mm/space/space.h"
+#include "mm/paging/tlb.h"
+#include "mm/report/reports.h"
 
 namespace mm::fault {
 
 namespace {
 
-constinit Statistics counts{};
-
-constexpr Decision signal(Reason reason) { return {Outcome::Signal, reason}; }
+constinit Counters all;
 
 Decision outside_user_range(VirtAddr address) {
     return signal(address < VirtAddr(kPageSize) ? Reason::NullPointer : Reason::KernelAddress);
 }
 
-/// No area holds the address. The page below one is where a stack, or a loop that runs down, comes out.
-Decision in_no_area(const AddressSpace& space, VirtAddr address) {
-    const Area* next = areas::find_from(space.areas, address);
-    const bool is_guard = next && next->range.begin.value() - address.value() <= kPageSize;
-    return signal(is_guard ? Reason::GuardPage : Reason::NotMapped);
+bool is_possible(const AddressSpace* space, const FaultInfo& fault) {
+    const Result<Translation> seen = page_table::translate(spaces::directory(space), fault.address);
+    if (seen.is_error() || (fault.write && seen.value().rights.access == Access::ReadOnly)) return false;
+    return !fault.user || seen.value().rights.privilege == Privilege::User;
 }
 
-/// Why the area forbids the access; Reason::None when it does not. What may be executed or written may be read: the i386 knows no less.
-Reason forbidden(Protection protection, const FaultInfo& fault) {
-    if (spaces::grants_nothing(protection)) return Reason::NotReadable;
-    if (fault.write && !protection.write) return Reason::NotWritable;
-    if (fault.user && fault.is_fetch() && !protection.execute) return Reason::NotExecutable;
-    return Reason::None;
+/// An instruction that faults again and again would be a machine that hangs without a word.
+void check(const AddressSpace* space, const FaultInfo& fault, const Decision& decision) {
+    if (is_possible(space, fault)) return;
+    print("page fault at {x8}: {} by {}; the answer was {}\n", fault.address, fault.write ? "write" : "read", fault.user ? "user code" : "the kernel",
+          decision.outcome == Outcome::Retry ? "to try again" : how_text(decision.how));
+    report::walk(spaces::directory(space), fault.address);
+    PANIC("a page fault is said to be resolved, and the page tables still forbid the access");
 }
 
-Decision cannot_resolve(Error error) {
-    switch (error) {
-    case Error::OutOfRange: return signal(Reason::PastEnd);
-    case Error::DeviceError: return signal(Reason::Device);
-    default: return {Outcome::OutOfMemory, Reason::None};
-    }
-}
-
-bool allows(const Translation& seen, const FaultInfo& fault) {
-    if (fault.write && seen.rights.access == Access::ReadOnly) return false;
-    return !fault.user || seen.rights.privilege == Privilege::User;
-}
-
-/// The area allows the access. So either the page is absent, or the CPU used an old translation.
-Decision resolve(AddressSpace& space, const FaultInfo& fault) {
-    const Result<Translation> seen = page_table::translate(space.directory, fault.address);
-    if (seen.is_error()) {
-        const Result<void> resolved = spaces::resolve_page(&space, fault.address);
-        return resolved.is_error() ? cannot_resolve(resolved.error()) : Decision{Outcome::Resolved, Reason::None};
-    }
-    if (allows(seen.value(), fault)) return {Outcome::Retry, Reason::None};
-    print("page fault at {x8}: the area allows it, the page table does not\n", fault.address);
-    PANIC("page tables and areas contradict each other");
-}
-
-Decision decide(AddressSpace* space, const FaultInfo& fault) {
-    if (shared_range::resolve(fault)) return {Outcome::Resolved, Reason::None};
+Decision decide(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
+    if (shared_range::resolve(fault)) return resolved(How::KernelTable);
     if (fault.address < VirtAddr(kUserBegin) || fault.address >= VirtAddr(kUserEnd)) return outside_user_range(fault.address);
     if (!space) return signal(Reason::NotMapped);
     KASSERT("no entry of a page table has a reserved bit set", !fault.reserved_bit);
-    const Area* area = areas::find(space->areas, fault.address);
-    if (!area) return in_no_area(*space, fault.address);
-    const Reason reason = forbidden(area->protection, fault);
-    return reason == Reason::None ? resolve(*space, fault) : signal(reason);
-}
-
-void count(Outcome outcome) {
-    ++counts.faults;
-    switch (outcome) {
-    case Outcome::Resolved: ++counts.resolved; break;
-    case Outcome::Retry: ++counts.retries; break;
-    case Outcome::Signal: ++counts.signals; break;
-    case Outcome::OutOfMemory: ++counts.out_of_memory; break;
-    }
+    const Decision decision = demand::resolve(space, fault, stack_pointer);
+    const bool goes_on = decision.outcome == Outcome::Resolved || decision.outcome == Outcome::Retry;
+    if (CONFIG_MEMORY_DEBUGGING && goes_on) check(space, fault, decision);
+    return decision;
 }
 
 } // namespace
 
-Decision handle(AddressSpace* space, const FaultInfo& fault) {
-    const Decision decision = decide(space, fault);
-    count(decision.outcome);
+Decision handle(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
+    const Decision decision = decide(space, fault, stack_pointer);
+    count(all, decision);
     return decision;
 }
 
@@ -100,10 +65,26 @@ const char* reason_text(Reason reason) {
     case Reason::NotExecutable: return "execution of data";
     case Reason::PastEnd: return "past the end of the mapped file";
     case Reason::Device: return "the mapped file cannot be read";
+    case Reason::StackLimit: return "the stack has reached its limit";
     }
     return "unknown reason";
 }
 
-Statistics statistics() { return counts; }
+const char* how_text(How how) {
+    switch (how) {
+    case How::None: return "nothing";
+    case How::KernelTable: return "kernel page table";
+    case How::ZeroFrame: return "zero frame";
+    case How::Zeroed: return "zeroed frame";
+    case How::LargePage: return "large page";
+    case How::ObjectPage: return "object's page";
+    case How::ObjectCopy: return "copy of an object's page";
+    case How::Copied: return "copy-on-write";
+    case How::LastOwner: return "last owner";
+    }
+    return "unknown way";
+}
+
+const Counters& counters() { return all; }
 
 } // namespace mm::fault

@@ -4,58 +4,48 @@
 ///
 ///     in the shared range, by the kernel, and only the active directory lacks the entry   -> Resolved (shared_range.h)
 ///     not in the user range                                                               -> Signal, KernelAddress (NullPointer below 4 KiB)
-///     in no area                                                                          -> Signal, NotMapped (GuardPage, StackLimit)
-///     the area forbids it                                                                 -> Signal, NotReadable, NotWritable, NotExecutable
-///     the page is there and allows it: another look at the page tables found it so        -> Retry
-///     the page can be made present                                                        -> Resolved
-///     it cannot: no memory, past the end of the file, the disk failed                     -> OutOfMemory; Signal (bus)
+///     there is no address space                                                           -> Signal, NotMapped
+///     anything else                                                                       -> demand::resolve() decides (lab 06, demand.h)
 ///
 /// Who gets a Signal is not decided here: user code gets it; the kernel, copying from or to user memory, takes its fix-up; a fault of
 /// the kernel anywhere else is a panic.
+///
+/// In a kernel with CONFIG_MEMORY_DEBUGGING the dispatcher looks at the page tables after Resolved and Retry: an access that still is
+/// not possible would fault for ever, so it panics, with what the page tables say.
 #pragma once
 
 #include <cstdint>
 
 #include "arch/fault_info.h"
+#include "mm/fault/decision.h"
 #include "mm/space/address_space.h"
 
 namespace mm::fault {
 
-enum class Outcome : uint8_t {
-    Resolved,     ///< The page is there now: run the instruction again.
-    Retry,        ///< It was there before: a stale TLB entry, or somebody else was faster.
-    Signal,       ///< The access is wrong; `reason` says why.
-    OutOfMemory,  ///< It is right, and there is no memory for it.
-};
-
-enum class Reason : uint8_t {
-    None,
-    NullPointer,     ///< The first page.
-    KernelAddress,   ///< Outside the user range.
-    NotMapped,       ///< In no area.
-    GuardPage,       ///< In the free page below an area, where a stack or a buffer ran over.
-    NotReadable,     ///< The area forbids it.
-    NotWritable,
-    NotExecutable,
-    PastEnd,         ///< Behind the last page of the mapped file: SIGBUS.
-    Device,          ///< The file could not be read: SIGBUS.
-};
-
-struct Decision {
-    Outcome outcome = Outcome::Signal;
-    Reason reason = Reason::None;
-};
-
 /// Decides about one fault in `space` (null: there is none, and nothing in the user range can be resolved).
-Decision handle(AddressSpace* space, const FaultInfo& fault);
+/// @param stack_pointer  user code's ESP when the access was made, by itself or by the kernel in its name: a stack grows only near it
+Decision handle(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer);
 
-/// "write to read-only memory"; for death messages.
-const char* reason_text(Reason reason);
+/// How many faults went which way. The kernel keeps one for all, a process one of its own.
+struct Counters {
+    uint32_t outcomes[kOutcomes] = {};
+    uint32_t hows[kHows] = {};
+    uint32_t stack_growths = 0;
+    uint32_t neighbours = 0;
+
+    uint32_t of(Outcome outcome) const { return outcomes[static_cast<unsigned>(outcome)]; }
+    uint32_t of(How how) const { return hows[static_cast<unsigned>(how)]; }
+    uint32_t faults() const { return outcomes[0] + outcomes[1] + outcomes[2] + outcomes[3]; }
+};
+
+inline void count(Counters& counters, const Decision& decision) {
+    ++counters.outcomes[static_cast<unsigned>(decision.outcome)];
+    ++counters.hows[static_cast<unsigned>(decision.how)];
+    counters.stack_growths += decision.stack_grew;
+    counters.neighbours += decision.neighbours;
+}
 
 /// Since the boot.
-struct Statistics {
-    uint32_t faults, resolved, retries, signals, out_of_memory;
-};
-Statistics statistics();
+const Counters& counters();
 
 } // namespace mm::fault

@@ -62,6 +62,13 @@ Result<FrameNumber> page(MemoryObject& object, size_t index) {
     return self.frames.share(index);
 }
 
+Result<FrameNumber> page_at_hand(MemoryObject& object, size_t index) {
+    if (index >= object.pages) return Error::OutOfRange;
+    ObjectFrames& frames = file(object).frames;
+    if (!frames.has(index)) return Error::NotFound;
+    return frames.share(index);
+}
+
 void destroy(MemoryObject& object) {
     FileObject& self = file(object);
     self.frames.destroy();
@@ -69,7 +76,7 @@ void destroy(MemoryObject& object) {
     must_free(&self);
 }
 
-constexpr ObjectOperations kOperations{name, page, destroy};
+constexpr ObjectOperations kOperations{name, page, page_at_hand, destroy};
 
 } // namespace
 

@@ -21,6 +21,9 @@ struct ObjectOperations {
     /// to write privately copies it.
     /// @return Error::OutOfRange past the object's end; Error::OutOfMemory; Error::DeviceError when a file cannot be read
     Result<FrameNumber> (*page)(MemoryObject& object, size_t index);
+    /// As page(), and takes only what is in memory already: nothing is read or made.
+    /// @return Error::NotFound when it is not; Error::OutOfRange
+    Result<FrameNumber> (*page_at_hand)(MemoryObject& object, size_t index);
     /// The last reference is gone: frames and object go back.
     void (*destroy)(MemoryObject& object);
 };

@@ -3,7 +3,6 @@
 #include "lib/memory.h"
 #include "lib/panic.h"
 #include "mm/heap/kmalloc.h"
-#include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
 
 namespace mm {
@@ -24,7 +23,6 @@ void ObjectFrames::destroy() {
 }
 
 void ObjectFrames::put(size_t index, FrameNumber frame) {
-    frame_table::info(frame).owner_tag = 0; // nothing is known about its contents: mm/space looks here when a page goes
     frames_[index] = frame;
 }
 

@@ -29,12 +29,19 @@ Result<FrameNumber> page(MemoryObject& object, size_t index) {
     return memory.frames.share(index);
 }
 
+Result<FrameNumber> page_at_hand(MemoryObject& object, size_t index) {
+    if (index >= object.pages) return Error::OutOfRange;
+    ObjectFrames& frames = shared(object).frames;
+    if (!frames.has(index)) return Error::NotFound;
+    return frames.share(index);
+}
+
 void destroy(MemoryObject& object) {
     shared(object).frames.destroy();
     KASSERT("a shared memory is a block of the heap", !kfree(&object).is_error());
 }
 
-constexpr ObjectOperations kOperations{name, page, destroy};
+constexpr ObjectOperations kOperations{name, page, page_at_hand, destroy};
 
 } // namespace
 

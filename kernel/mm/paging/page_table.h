@@ -15,7 +15,8 @@
 /// the piece's own: it may keep a recursive slot there; nobody else maps anything there.
 ///
 /// The frames that a piece takes hold page directories and page tables, nothing else; what it must remember besides lies in
-/// its own variables. The tables are the truth: functions read them as they are, with what the CPU noted in them.
+/// its own variables. The tables are the truth: functions read them as they are, with what the CPU noted in them, and with the
+/// entries that others wrote into a page table (fork() shares pages so, mm/fault/copy_on_write.h). Who counts entries counts in the tables.
 ///
 /// All functions work on any directory, whether or not CR3 points to it. After a call returns, no TLB entry of the CPU
 /// contradicts the page tables; see tlb.h. A call that changes up to kFullFlushPages pages forgets just those

@@ -162,19 +162,6 @@ Result<void> release(FrameNumber frame) {
     return {};
 }
 
-Result<void> release_zeroed(FrameNumber frame) {
-    if (frame.value() >= entry_count) return release_slowly(frame);
-    FrameInfo& info = entries[frame.value()];
-    ZoneStacks& stacks = frame_cache::stacks_of(frame);
-    if (info.references != 1 || info.use != FrameUse::Allocated || info.order != 0 || stacks.zeroed.is_full() || stacks.hot.is_closed())
-        return release(frame);
-    if constexpr (CONFIG_MEMORY_DEBUGGING) frame_cache::check_zeroed(frame);
-    stacks.zeroed.push(frame);
-    info.use = FrameUse::Cached;
-    --frames_in_use;
-    return {};
-}
-
 void split_run(FrameNumber first) {
     FrameInfo& entry = frame_table::info(first);
     KASSERT("a run that is taken apart has one owner and the largest order",

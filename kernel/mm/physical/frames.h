@@ -37,9 +37,6 @@ Result<void> release_run(FrameNumber first, Order order);
 /// release(). The run must have one owner.
 void split_run(FrameNumber first);
 
-/// As release(), for the last owner of a frame that is still all zero, as it came: it serves the next request for zeros.
-Result<void> release_zeroed(FrameNumber frame);
-
 /// Adds an owner to an allocated frame or run.
 void share(FrameNumber first);
 

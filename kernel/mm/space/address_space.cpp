@@ -41,26 +41,31 @@ Result<AddressSpace*> create_like(const AddressSpace& model) {
     space->directory = directory.value();
     space->areas = set.value();
     space->mapped = space->resident = space->large_pages = space->unreachable = 0;
+    space->last_area = nullptr;
     return space;
 }
 
 /// What fork() carries through the areas of the parent.
 struct Copying {
-    const AddressSpace& from;
+    AddressSpace& from;
     AddressSpace& to;
+    SharePages share;
     Result<void> result;
 };
 
-void copy_area(void* context, const Area& area) {
-    auto& copying = *static_cast<Copying*>(context);
-    if (copying.result.is_error()) return;
-    // The area first: what has been copied so far, destroy() finds through the areas.
-    copying.result = areas::insert(copying.to.areas, area);
-    if (copying.result.is_error()) return;
+/// The area first: what has been shared so far, destroy() finds through the areas.
+Result<void> copy_area(const Copying& copying, const Area& area) {
+    TRY(areas::insert(copying.to.areas, area));
     if (area.object) area.object->references += area.range.pages();
     copying.to.mapped += area.range.pages();
     if (grants_nothing(area.protection)) copying.to.unreachable += area.range.pages();
-    copying.result = copy_pages(copying.to, copying.from, area);
+    TRY(split_all_large_pages(copying.from, area));
+    return copying.share(&copying.from, &copying.to, area);
+}
+
+void copy_next_area(void* context, const Area& area) {
+    auto& copying = *static_cast<Copying*>(context);
+    if (!copying.result.is_error()) copying.result = copy_area(copying, area);
 }
 
 void abandon_area(void* context, const Area& area) {
@@ -90,10 +95,10 @@ void destroy(AddressSpace* space) {
     must_free(space);
 }
 
-Result<AddressSpace*> fork(AddressSpace* space) {
+Result<AddressSpace*> fork(AddressSpace* space, SharePages share) {
     AddressSpace* const child = TRY(create_like(*space));
-    Copying copying{*space, *child, {}};
-    areas::for_each(space->areas, copy_area, &copying);
+    Copying copying{*space, *child, share, {}};
+    areas::for_each(space->areas, copy_next_area, &copying);
     if (!copying.result.is_error()) return child;
     destroy(child);
     return copying.result.error();

@@ -1,14 +1,15 @@
 /// @file
 /// An address space: areas (lab 05's piece), a page directory that follows them (lab 02's), limits and counts.
 ///
-/// Pages are mapped when an area is made ("eagerly"); with demand paging, resolve_page() is called by the page fault instead. Either
-/// way the areas are the law, and after every call the page tables agree with them: every present user PTE lies in an area and grants
-/// no more than the area does.
+/// Pages appear when somebody looks at them, by a page fault (mm/fault/demand.h); without CONFIG_DEMAND_PAGING when an area is made.
+/// Either way the areas are the law, and after every call the page tables agree with them: every present user PTE lies in an area and
+/// grants no more than the area does.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "config.h"
 #include "lib/address.h"
 #include "lib/result.h"
 #include "mm/object/memory_object.h"
@@ -21,7 +22,7 @@ namespace mm {
 struct SpaceLimits {
     size_t address_space = kMaxFrames;  ///< In all areas together.
     size_t resident = kMaxFrames;       ///< Pages present, page tables not counted.
-    size_t stack = 16;                  ///< Of a new stack.
+    size_t stack = CONFIG_DEMAND_PAGING ? 256 : 16;  ///< Of a stack, when it has grown; without demand paging it is made so large.
 };
 
 /// Where map() puts an area.
@@ -55,6 +56,9 @@ class AddressSpace;
 
 namespace spaces {
 
+/// Takes the frame of zeros that untouched pages show (fault_services.h). Once, at boot, before any of the below.
+void initialize();
+
 /// An address space without areas.
 /// @param random  chooses where the parts lie (ASLR); the same number, the same places. Ignored without CONFIG_ASLR.
 /// @return Error::OutOfMemory
@@ -63,9 +67,12 @@ Result<AddressSpace*> create(uint32_t random, const SpaceLimits& limits);
 /// Takes it apart: all areas, frames, page tables. It must not be active.
 void destroy(AddressSpace* space);
 
-/// A copy for fork(): same areas, same places; private pages copied, shared ones shared.
+/// How fork() shows the pages of one area in the child: copy_on_write::share() (mm/fault/copy_on_write.h), a floor above.
+using SharePages = Result<void> (*)(AddressSpace* parent, AddressSpace* child, const Area& area);
+
+/// A copy for fork(): same areas, same places. Large pages are split first, so that `share` meets small ones only.
 /// @return Error::OutOfMemory; nothing is left behind then
-Result<AddressSpace*> fork(AddressSpace* space);
+Result<AddressSpace*> fork(AddressSpace* space, SharePages share);
 
 /// Makes it the one that the CPU uses; null: none (the kernel's directory). Loads CR3 only when that changes something, and sets the
 /// limit of the user code segment.
@@ -80,8 +87,8 @@ SpaceLimits& limits(AddressSpace* space);
 /// One past the last address that may be executed: the limit of the code segment.
 VirtAddr execute_line(const AddressSpace* space);
 
-/// Adds an area, with its pages present and (without an object) zero: large ones where 4 MiB of private memory can be one. Pages
-/// that grant nothing, and those behind the end of the object, stay absent; resolve_page() makes the first ones present later.
+/// Adds an area. Without CONFIG_DEMAND_PAGING its pages are present and (without an object) zero: large ones where 4 MiB of private
+/// memory can be one; pages that grant nothing, and those behind the end of the object, stay absent.
 /// Areas that may be executed go into the executable arena, those that may be written never do: write and execute together are
 /// refused, and so is what would lie on the wrong side.
 /// @return the begin
@@ -99,7 +106,7 @@ Result<VirtAddr> map(AddressSpace* space, const MapRequest& request);
 Result<void> unmap(AddressSpace* space, AddressRange range);
 
 /// Changes the protection of areas and pages. A page without read, write or execute keeps its contents and is out of user code's
-/// reach. A private page that showed its object's page and may be written now is absent afterwards: the next look makes a copy.
+/// reach. A private page that may be written now, and whose frame others show as well, stays read-only: its first write copies.
 /// @return as unmap(); Error::NotMapped when a page is in no area; Error::InvalidArgument, AccessDenied as map(). Nothing has changed then.
 Result<void> protect(AddressSpace* space, AddressRange range, Protection protection);
 
@@ -111,7 +118,8 @@ VirtAddr heap_end(const AddressSpace* space);
 /// @return Error::OutOfMemory, LimitReached, OutOfRange (below the heap's begin), Exists (something is in the way)
 Result<void> set_heap_end(AddressSpace* space, VirtAddr end);
 
-/// Maps a stack with a guard page below it, of the limit's size.
+/// Maps the first pages of a stack, where it has room to grow to the limit's size with a guard page below it; without
+/// CONFIG_DEMAND_PAGING all of it.
 /// @return one past its last byte
 Result<VirtAddr> map_stack(AddressSpace* space);
 

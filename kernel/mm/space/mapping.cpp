@@ -96,6 +96,7 @@ Result<VirtAddr> map(AddressSpace* space, const MapRequest& request) {
                     .first_page = request.object ? request.first_page : 0};
     // The pages first: to forget them needs no memory, to take an area back that has merged with its neighbours may.
     if (kMapEagerly) TRY(make_present(*space, area));
+    space->last_area = nullptr;
     const Result<void> inserted = areas::insert(space->areas, area);
     if (inserted.is_error()) {
         make_absent(*space, range);
@@ -111,6 +112,7 @@ Result<VirtAddr> map(AddressSpace* space, const MapRequest& request) {
 Result<void> unmap(AddressSpace* space, AddressRange range) {
     TRY(check_range(range));
     TRY(split_large_pages(*space, range));
+    space->last_area = nullptr;
     TRY(areas::remove(space->areas, range, take_away, space));
     if (range.begin < space->execute_line) draw_execute_line(*space);
     return {};
@@ -123,6 +125,7 @@ Result<void> protect(AddressSpace* space, AddressRange range, Protection protect
     if (mapped_pages(*space, range) != range.pages()) return Error::NotMapped;
     const size_t unreachable = unreachable_pages(*space, range);
     TRY(split_large_pages(*space, range));
+    space->last_area = nullptr;
     TRY(areas::protect(space->areas, range, protection, follow_protection, space));
     space->unreachable += (grants_nothing(protection) ? range.pages() : 0) - unreachable;
     draw_execute_line(*space);

@@ -25,25 +25,15 @@ void must_release(FrameNumber frame) {
     KASSERT("a present page has a reference of its frame", !frames::release(frame).is_error());
 }
 
-void set_contents(FrameNumber frame, FrameContents contents) {
-    frame_table::info(frame).owner_tag = static_cast<uint8_t>(contents);
-}
-
-bool is_still_zero(const PresentPage& page) {
-    return !page.is_dirty && frame_table::info(page.frame).owner_tag == static_cast<uint8_t>(FrameContents::ZeroUnlessDirty);
-}
-
 void must_release(const PresentPage& page) {
-    const Result<void> released = page.size == PageSize::Large ? frames::release_run(page.frame, kLargeOrder)
-                                  : is_still_zero(page)        ? frames::release_zeroed(page.frame)
-                                                               : frames::release(page.frame);
+    const Result<void> released =
+        page.size == PageSize::Large ? frames::release_run(page.frame, kLargeOrder) : frames::release(page.frame);
     KASSERT("a present page has a reference of its frame, or of its run", !released.is_error());
 }
 
 Result<FrameNumber> copy_of(FrameNumber frame) {
     const FrameNumber copy = TRY(frames::allocate(Zone::High, Contents::Unspecified));
     copy_frame(copy, frame);
-    set_contents(copy, FrameContents::Unknown);
     return copy;
 }
 
@@ -57,14 +47,10 @@ Result<FrameNumber> object_page(const Area& area, VirtAddr page) {
     return copy;
 }
 
-Result<FrameNumber> zeros() {
-    const FrameNumber frame = TRY(frames::allocate(Zone::High, Contents::Zeroed));
-    set_contents(frame, FrameContents::ZeroUnlessDirty);
-    return frame;
-}
-
 /// The frame that `page` of the area shows first, with a reference for it.
-Result<FrameNumber> first_contents(const Area& area, VirtAddr page) { return area.object ? object_page(area, page) : zeros(); }
+Result<FrameNumber> first_contents(const Area& area, VirtAddr page) {
+    return area.object ? object_page(area, page) : frames::allocate(Zone::High, Contents::Zeroed);
+}
 
 /// Maps a run of 4 MiB whose reference the caller has; drops that when it does not work.
 Result<void> enter_large(AddressSpace& space, VirtAddr page, FrameNumber first, Protection protection) {
@@ -96,28 +82,6 @@ Result<void> enter(AddressSpace& space, VirtAddr page, FrameNumber frame, Protec
     }
     ++space.resident;
     return {};
-}
-
-/// 4 MiB of a private area, copied into a large page of its own, or into small ones.
-Result<void> copy_large_page(AddressSpace& to, const Area& area, const PresentPage& page) {
-    const Result<FrameNumber> run = frames::allocate_run(kLargeOrder, Zone::High, Contents::Unspecified);
-    if (!run.is_error()) {
-        for (uint32_t i = 0; i < kPagesPerLargePage; ++i) copy_frame(run.value() + i, page.frame + i);
-        if (!enter_large(to, page.address, run.value(), area.protection).is_error()) return {};
-    }
-    for (uint32_t i = 0; i < kPagesPerLargePage; ++i) {
-        TRY(enter(to, page.address + i * kPageSize, TRY(copy_of(page.frame + i)), area.protection));
-    }
-    return {};
-}
-
-Result<void> copy_page(AddressSpace& to, const Area& area, const PresentPage& page) {
-    if (page.size == PageSize::Large) return copy_large_page(to, area, page);
-    // A private page whose frame has other owners shows the page of its object, and cannot be written.
-    const bool is_own = area.sharing == Sharing::Private && frame_table::info(page.frame).references == 1;
-    if (is_own) return enter(to, page.address, TRY(copy_of(page.frame)), area.protection);
-    frames::share(page.frame);
-    return enter(to, page.address, page.frame, area.protection);
 }
 
 } // namespace
@@ -196,66 +160,69 @@ void make_absent(AddressSpace& space, AddressRange range) {
     }
 }
 
+namespace {
+
+Result<void> split(AddressSpace& space, VirtAddr address, Pde large) {
+    // A change of a part that changes nothing: the piece must split the large page for it.
+    TRY(page_table::protect(space.directory, address, 1, large.rights()));
+    KASSERT("protect() splits a large page of which it changes a part", directory_entry(space.directory, address).is_table());
+    frames::split_run(large.frame());
+    --space.large_pages;
+    return {};
+}
+
+} // namespace
+
 Result<void> split_large_pages(AddressSpace& space, AddressRange range) {
     if (space.large_pages == 0) return {};
     for (const VirtAddr edge : {range.begin, range.end}) {
         if (is_aligned(edge.value(), kLargePageSize)) continue;
         const Pde pde = directory_entry(space.directory, edge);
-        if (!pde.is_large_page()) continue;
-        // A change of a part that changes nothing: the piece must split the large page for it.
-        TRY(page_table::protect(space.directory, edge, 1, pde.rights()));
-        KASSERT("protect() splits a large page of which it changes a part", directory_entry(space.directory, edge).is_table());
-        frames::split_run(pde.frame());
-        --space.large_pages;
+        if (pde.is_large_page()) TRY(split(space, edge, pde));
+    }
+    return {};
+}
+
+Result<void> split_all_large_pages(AddressSpace& space, const Area& area) {
+    if (space.large_pages == 0) return {};
+    for (VirtAddr slot = area.range.begin; slot < area.range.end; slot = slot_end(slot, area.range.end)) {
+        const Pde pde = directory_entry(space.directory, slot);
+        if (pde.is_large_page()) TRY(split(space, slot, pde));
     }
     return {};
 }
 
 namespace {
 
-/// Pages of a private area that may be written from now on and show their object's frames: gone, and the next look makes copies.
-void forget_object_pages(AddressSpace& space, AddressRange range) {
-    for (VirtAddr page = range.begin; page < range.end; page = page + kPageSize) {
-        const Result<Translation> seen = page_table::translate(space.directory, page);
-        if (seen.is_error() || frame_table::info(FrameNumber::containing(seen.value().address)).references == 1) continue;
-        make_absent(space, {page, page + kPageSize});
-    }
-}
-
-/// The first pages of the range that are present, in a row.
-AddressRange first_present(const AddressSpace& space, AddressRange range) {
-    VirtAddr begin = range.begin;
-    while (begin < range.end && !is_present(space.directory, begin)) {
-        begin = directory_entry(space.directory, begin).is_present() ? begin + kPageSize : slot_end(begin, range.end);
-    }
-    VirtAddr end = begin;
-    while (end < range.end && is_present(space.directory, end)) {
-        end = directory_entry(space.directory, end).is_large_page() ? slot_end(end, range.end) : end + kPageSize;
-    }
-    return {begin, end};
+/// What the page tables say for one present page: private pages are written to by their only owner.
+Rights rights_now(const Area& area, const PresentPage& page) {
+    Rights rights = rights_of(area.protection);
+    const bool is_own = area.sharing == Sharing::Shared || frame_table::info(page.frame).references == 1;
+    if (!is_own) rights.access = Access::ReadOnly;
+    return rights;
 }
 
 } // namespace
 
 void update_rights(AddressSpace& space, const Area& area) {
-    if (area.object && area.sharing == Sharing::Private && area.protection.write) forget_object_pages(space, area.range);
-    AddressRange rest = area.range;
-    while (rest.begin < rest.end) {
-        const AddressRange present = first_present(space, rest);
-        if (present.begin < present.end) {
-            const Result<void> changed = page_table::protect(space.directory, present.begin, present.pages(), rights_of(area.protection));
-            KASSERT("protect() needs no memory when no large page is split", !changed.is_error());
+    // Neighbours that get the same rights change together.
+    AddressRange run{area.range.begin, area.range.begin};
+    Rights rights;
+    const auto change = [&] {
+        if (run.begin == run.end) return;
+        const Result<void> changed = page_table::protect(space.directory, run.begin, run.pages(), rights);
+        KASSERT("protect() needs no memory when no large page is split", !changed.is_error());
+    };
+    for_each_present(space.directory, area.range, [&](const PresentPage& page) {
+        const Rights wanted = rights_now(area, page);
+        if (page.address != run.end || wanted != rights) {
+            change();
+            run.begin = page.address;
+            rights = wanted;
         }
-        rest.begin = present.end;
-    }
-}
-
-Result<void> copy_pages(AddressSpace& to, const AddressSpace& from, const Area& area) {
-    Result<void> copied;
-    for_each_present(from.directory, area.range, [&](const PresentPage& page) {
-        if (!copied.is_error()) copied = copy_page(to, area, page);
+        run.end = page.address + page.pages() * kPageSize;
     });
-    return copied;
+    change();
 }
 
 void abandon_pages(AddressSpace& space, AddressRange range) {
@@ -278,10 +245,7 @@ Result<FrameNumber> own_frame(AddressSpace& space, VirtAddr page) {
     const Translation seen = TRY(page_table::translate(space.directory, page));
     const FrameNumber frame = FrameNumber::containing(seen.address);
     if (seen.size == PageSize::Large) return frame;
-    if (frame_table::info(frame).references == 1) {
-        set_contents(frame, FrameContents::Unknown); // it is written without the page tables' knowledge
-        return frame;
-    }
+    if (frame_table::info(frame).references == 1) return frame;
     const FrameNumber copy = TRY(copy_of(frame));
     make_absent(space, {page, page + kPageSize});
     TRY(enter(space, page, copy, area->protection));

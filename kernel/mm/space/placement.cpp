@@ -102,17 +102,19 @@ Result<void> set_heap_end(AddressSpace* space, VirtAddr end) {
 }
 
 Result<VirtAddr> map_stack(AddressSpace* space) {
-    const size_t pages = space->limits.stack;
-    const VirtAddr begin = TRY(areas::place(space->areas, {.pages = pages,
+    const size_t room = space->limits.stack;
+    const VirtAddr begin = TRY(areas::place(space->areas, {.pages = room,
                                                            .window = kStacksArena,
                                                            .hint = {},
                                                            .random = chance(*space, kStackEntropy)}));
+    const VirtAddr top = begin + room * kPageSize;
+    const size_t pages = kMapEagerly ? room : std::min(room, kFirstStackPages);
     TRY(map(space, {.pages = pages,
                     .protection = {.read = true, .write = true},
                     .kind = AreaKind::Stack,
                     .place = MapPlace::FixedIfFree,
-                    .hint = begin}));
-    return begin + pages * kPageSize;
+                    .hint = begin + (room - pages) * kPageSize}));
+    return top;
 }
 
 Result<VirtAddr> place_image(AddressSpace* space, size_t text_pages, size_t data_pages) {

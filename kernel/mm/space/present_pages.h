@@ -39,7 +39,8 @@ inline bool is_present(PageDirectory directory, VirtAddr page) {
     return pde.is_table() ? frame_memory(pde.frame()).as<Pte>()[page.table_index()].is_present() : pde.is_present();
 }
 
-/// Shows every present page that begins in the range or lies across its begin, lowest first. `visit` must not change the tables.
+/// Shows every present page that begins in the range or lies across its begin, lowest first. `visit` may change entries of
+/// pages that it has been shown, and must not change others, nor tables.
 template <typename Visit>
 void for_each_present(PageDirectory directory, AddressRange range, Visit visit) {
     for (VirtAddr slot = range.begin; slot < range.end; slot = slot_end(slot, range.end)) {

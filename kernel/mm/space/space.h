@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "config.h"
 #include "lib/random.h"
 #include "mm/paging/page_table.h"
 #include "mm/space/address_space.h"
@@ -30,18 +31,16 @@ public:
     VirtAddr heap_end;         ///< The break, in bytes.
     VirtAddr mapping_top;      ///< Where mappings begin, downwards.
     Random random;
+    const Area* last_area = nullptr;  ///< What find_area() found; null once any area changes.
 };
 
 namespace spaces {
 
-/// FrameInfo::owner_tag of a frame that a page of the user range shows.
-enum class FrameContents : uint8_t {
-    Unknown = 0,
-    ZeroUnlessDirty = 1,  ///< It came as zeros, and is written only through page tables, which note that.
-};
-
 /// Whether pages appear when an area is made, or when somebody looks at them. Everything works either way.
-inline constexpr bool kMapEagerly = true;
+inline constexpr bool kMapEagerly = !CONFIG_DEMAND_PAGING;
+
+/// Pages of a stack that are in its area from the beginning; it grows as it is used. The first holds the program's arguments.
+inline constexpr size_t kFirstStackPages = 2;
 
 inline constexpr bool grants_nothing(Protection protection) {
     return !protection.read && !protection.write && !protection.execute;
@@ -72,12 +71,13 @@ void make_absent(AddressSpace& space, AddressRange range);
 /// @return Error::OutOfMemory
 Result<void> split_large_pages(AddressSpace& space, AddressRange range);
 
-/// Gives the present pages of an area, whose protection has just changed, the rights that it grants.
+/// Gives the present pages of an area, whose protection has just changed, the rights that it grants. Private pages whose frame others show
+/// as well stay read-only: their first write copies.
 void update_rights(AddressSpace& space, const Area& area);
 
-/// Maps what `from` has present in the area into `to`, which has none of it yet: shared pages the same ones, private ones copied.
-/// @return Error::OutOfMemory; some pages may be there then
-Result<void> copy_pages(AddressSpace& to, const AddressSpace& from, const Area& area);
+/// Splits all large pages of the area, so that fork() can share what is in them page by page.
+/// @return Error::OutOfMemory; some may be split then
+Result<void> split_all_large_pages(AddressSpace& space, const Area& area);
 
 /// Drops the references of all pages of the area, and leaves the page tables alone: they go as a whole.
 void abandon_pages(AddressSpace& space, AddressRange range);

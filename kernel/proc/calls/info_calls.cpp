@@ -89,8 +89,8 @@ Result<uint32_t> memory_info(const Arguments& arguments) {
     mm::slab::for_each_cache(add_heap_frames, &info);
     info.vmalloc_pages = mm::vmalloc::statistics().pages;
     info.processes = count();
-    info.faults = mm::fault::statistics().faults;
-    info.signals = mm::fault::statistics().signals;
+    info.faults = mm::fault::counters().faults();
+    info.signals = mm::fault::counters().of(mm::fault::Outcome::Signal);
     TRY(mm::write_user(VirtAddr(arguments[0]), info));
     return 0;
 }
