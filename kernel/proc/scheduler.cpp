@@ -5,6 +5,7 @@
 #include "drivers/timer.h"
 #include "lib/panic.h"
 #include "mm/paging/kernel_stacks.h"
+#include "mm/paging/tlb.h"
 #include "mm/physical/frame_cache.h"
 #include "proc/process_table.h"
 #include "proc/signals.h"
@@ -75,7 +76,8 @@ bool is_asleep(const Process& process) {
 
 /// The idle task needs no address space of its own: whichever is loaded has the kernel in it, and often is the next one again.
 void load_space(const Process& process) {
-    if (process.space || &process == kernel_process) mm::spaces::activate(process.space);
+    if (process.space || &process == kernel_process) return mm::spaces::activate(process.space);
+    mm::tlb::keep_directory();
 }
 
 /// Goes on with `next`; returns when somebody goes on with this process. Interrupts are off.

@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "arch/cpu.h"
 #include "arch/i386/user_mode.h"
 #include "lib/panic.h"
 #include "mm/heap/kmalloc.h"
+#include "mm/paging/tlb.h"
 #include "mm/physical/frame_table.h"
 #include "mm/space/present_pages.h"
 #include "mm/space/space.h"
@@ -106,8 +106,7 @@ Result<AddressSpace*> fork(AddressSpace* space, SharePages share) {
 
 void activate(AddressSpace* space) {
     active_space = space;
-    const PhysAddr wanted = (space ? space->directory : kernel_directory()).frame.address();
-    if (Cpu::page_directory() != wanted) Cpu::load_page_directory(wanted);
+    tlb::switch_to((space ? space->directory : kernel_directory()).frame.address());
     if (space) i386::set_user_code_limit(space->execute_line);
 }
 
