@@ -4,6 +4,7 @@
 #include "mm/physical/frames.h"
 #include "mm/report/reports.h"
 #include "mm/space/areas.h"
+#include "mm/space/fault_services.h"
 
 namespace programs_guest {
 
@@ -66,6 +67,7 @@ void look_at(proc::Process& process) {
     view.shared = statistics.shared;
     view.page_tables = statistics.page_tables;
     view.frames_in_use = mm::frames::in_use();
+    view.zero_frame = mm::spaces::zero_frame().value();
     view.area_count = list_areas(space, view.areas, kMaxAreas);
     view.maps_bytes = write_maps(space, view.maps, kMaxMapsBytes);
 }

@@ -31,6 +31,7 @@ struct View {
     uint32_t execute_line, heap_begin, heap_end;
     uint32_t mapped, resident, shared, page_tables;       ///< SpaceStatistics.
     uint32_t frames_in_use;
+    uint32_t zero_frame;                                  ///< What untouched private memory shows to a read.
     uint32_t area_count;                                  ///< All there are; the first kMaxAreas are shown.
     uint32_t maps_bytes;                                  ///< All there are; the first kMaxMapsBytes are shown.
     AreaWords areas[kMaxAreas];

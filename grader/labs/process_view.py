@@ -22,7 +22,7 @@ KINDS = ("image", "heap", "mapping", "stack")
 READ, WRITE, EXECUTE = 1, 2, 4
 
 # programs_guest::View
-_HEAD = struct.Struct("<12I")
+_HEAD = struct.Struct("<13I")
 _AREA = struct.Struct("<7I")
 MAX_AREAS = 512
 MAX_MAPS = 48 << 10
@@ -115,6 +115,7 @@ class ProcessView:
     shared: int
     page_tables: int
     frames_in_use: int
+    zero_frame: int  # what private memory that nobody has written to shows, read-only
     areas: tuple[Area, ...]
     maps: str
     table_set: TableSet
@@ -163,23 +164,25 @@ class ProcessView:
 def read_view(target: Stopped, address: int, memory_end: int) -> ProcessView:
     """Reads programs_guest::view, which lies at `address`, and the page tables of the process that it shows."""
     head = _HEAD.unpack(target.physical(address, _HEAD.size))
-    area_count, maps_bytes = head[10], head[11]
+    area_count, maps_bytes = head[11], head[12]
     if area_count > MAX_AREAS or maps_bytes > MAX_MAPS:
         raise ValueError(f"a process with {area_count} areas and {maps_bytes} bytes of maps: more than the guest can show")
     words, text = target.physical_ranges([(address + _HEAD.size, area_count * _AREA.size or 1), (address + _MAPS_OFFSET, maps_bytes or 1)])
     areas = tuple(Area(*fields) for fields in _AREA.iter_unpack(words[:area_count * _AREA.size]))
     registers = target.registers()
     tables = read_tables(target.physical, head[1] * PAGE, registers["cr4"], memory_end=memory_end)
-    return ProcessView(*head[:10], areas, text[:maps_bytes].decode("ascii", "backslashreplace"), tables, registers["cr3"] // PAGE == head[1])
+    return ProcessView(*head[:11], areas, text[:maps_bytes].decode("ascii", "backslashreplace"), tables, registers["cr3"] // PAGE == head[1])
 
 
 # -- the three views ---------------------------------------------------------------------------------------------------------
 
 
-def disagreements(view: ProcessView, *, eager: bool = True) -> list[str]:
+def disagreements(view: ProcessView, *, eager: bool = False) -> list[str]:
     """Where areas, page tables and maps tell different stories, in sentences; nothing when all is well.
 
-    `eager`: an area's pages are all present and have exactly its rights. Otherwise they may be absent, or have fewer rights.
+    `eager`: an area's pages are all present and have exactly its rights, as in a kernel without CONFIG_DEMAND_PAGING. Otherwise they
+    may be absent until somebody looks, and read-only until somebody writes. Which pages must be there, who knows the process's story
+    can say (labs/space_calls.py).
     """
     return [*_areas(view), *_tables(view, eager), *_frames(view), *_line(view), *_counts(view), *_maps(view)]
 
@@ -217,12 +220,18 @@ def _tables(view: ProcessView, eager: bool) -> Iterator[str]:
 
 
 def _frames(view: ProcessView) -> Iterator[str]:
-    """Private zeros are nobody else's frames."""
+    """A private page that may be written, or that no object stands behind, lies in a frame of its own; but for the frame of zeros, which
+    lies under many and may be written by nobody."""
     owners = Counter(frame for area in view.areas for frame in view.frames_of(area))
     for area in view.areas:
         for page in view.pages_of(area):
-            if not area.object and not area.shared and owners[page.frame] > 1:
-                yield f"frame {page.frame:#x} under {page.virtual:#010x}, in the private area {area}, lies under another page as well"
+            where = f"under {page.virtual:#010x}, in the {'shared' if area.shared else 'private'} area {area}"
+            if page.frame == view.zero_frame:
+                if page.writable or area.shared:
+                    yield f"the frame of zeros lies {where}, and is {page.rights} there"
+                    return
+            elif not area.shared and (page.writable or not area.object) and owners[page.frame] > 1:
+                yield f"frame {page.frame:#x} {where}, lies under another page as well"
                 return
 
 

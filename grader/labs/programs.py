@@ -162,7 +162,7 @@ class Programs:
 
     # -- what must hold ----------------------------------------------------------------------------------------------
 
-    def three_views_agree(self, view: ProcessView, *, eager: bool = True, where: str = "", operation: int | None = None) -> None:
+    def three_views_agree(self, view: ProcessView, *, eager: bool = False, where: str = "", operation: int | None = None) -> None:
         """Areas, page tables and maps of a process tell the same story; the test fails with the first sentences of what they do not."""
         wrong = disagreements(view, eager=eager)
         if wrong:

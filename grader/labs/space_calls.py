@@ -331,12 +331,13 @@ def start_model(view: ProcessView) -> UserSpace:
     space = UserSpace(heap_begin=view.heap_begin, heap_end=view.heap_end)
     for area in view.areas:
         space.map(area.begin, area.end - area.begin, Page(area.protection, area.kind, bool(area.shared), area.object or None, area.first_page))
+    space.untouched.clear()  # what the process has done before, nobody has noted
     return space
 
 
 def _check_view(following: Following, name: str) -> None:
     view = following.ran.view(name)
-    wrong = disagreements(view, eager=False)  # what had no rights at first is made present when it is looked at
+    wrong = disagreements(view)
     expect(not wrong, f"areas, page tables and maps of process {view.pid} agree at checkpoint {name}",
            f"{'; '.join(wrong[:3])}\n    {following.last_calls}", "The areas are the law: page tables follow what insert(), remove() and protect() tell the kernel.", operation=following.ran.op.number)
     if not following.space.pages:
@@ -353,6 +354,22 @@ def _check_view(following: Following, name: str) -> None:
             fail(f"at checkpoint {name}, area {index + 1} of {len(wanted)} is {model or 'no more'}",
                  f"it is {one or 'not there'} (of {len(seen)})\n    {following.last_calls}", "Draw the areas before and after each of these calls.", operation=following.ran.op.number)
     expect(view.heap_end == following.space.heap_end, f"at checkpoint {name} the break is {following.space.heap_end:#x}", f"{view.heap_end:#x}")
+    _check_presence(following, view, name)
+
+
+def _check_presence(following: Following, view: ProcessView, name: str) -> None:
+    """What was touched is present, and nothing else of what the script has mapped; but who touches one page may get 4 MiB."""
+    present = {address // PAGE for run in view.pages for address in range(run.virtual, run.end, PAGE)}
+    large = {address // PAGE for run in view.pages if run.large for address in range(run.virtual, run.end, PAGE)}
+    where = following.space
+    for number in sorted(where.touched - present):
+        fail(f"at checkpoint {name} the page {number * PAGE:#010x} is present: the process has touched it", f"it is absent\n    {following.last_calls}",
+             "remove() and protect() tell the kernel exactly which pages go or change: pages next to them stay.", operation=following.ran.op.number)
+    for number in sorted((where.untouched & present) - large):
+        fail(f"at checkpoint {name} the page {number * PAGE:#010x} is absent: since it was mapped, the process has not touched it",
+             f"it is present\n    {following.last_calls}",
+             "What remove() does not tell the kernel stays in the page tables, and shows itself in the next mapping at the same place.",
+             operation=following.ran.op.number)
 
 
 def _is(area: Area, model: ModelArea, things: dict[str, int]) -> bool:

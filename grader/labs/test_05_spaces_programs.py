@@ -39,9 +39,17 @@ def new_script(name: str = "calls.txt") -> SpaceScript:
 
 
 def mark(script: SpaceScript, block: At, pages: int, first: int = 1) -> None:
-    """Writes something else into every page."""
+    """Writes something else into every page. What nobody has touched is in no page table, and shows no mistake there."""
     for page in range(pages):
         script.write(block + page * PAGE, (first + page) % 255 + 1)
+
+
+def touch(script: SpaceScript, block: At, page: int, rights: int, byte: int = 0x5A) -> None:
+    """Makes a page present as far as its rights allow."""
+    if rights == READ:
+        script.read(block + page * PAGE)
+    else:
+        script.write(block + page * PAGE, byte)  # without rights it brings a signal
 
 
 def test_program_mappings(spaces: SpacesScenario) -> None:
@@ -60,10 +68,15 @@ def test_program_mappings(spaces: SpacesScenario) -> None:
     for page in (head, hole - 1, hole + 1, pages - tail - 1):
         script.read(block + page * PAGE)
     others = [script.map(chance.randrange(1, 5), rights) for rights in (READ, RW, READ)]
+    for other, rights in zip(others, (READ, RW, READ)):
+        touch(script, other, 0, rights)
     script.look("several")
     script.unmap(block + (head + 1) * PAGE, pages + 2)  # over the hole, and past what is left
     script.read(block + head * PAGE)
     script.look("one-page-left")
+    script.map(pages - tail - head - 1, RW, at=block + (head + 1) * PAGE, fixed=True)
+    script.look("new-pages")  # what was there before is gone, and what came is not there yet
+    script.unmap(block + (head + 1) * PAGE, pages - tail - head - 1)
     for other in others:
         script.unmap(other, 5)
     script.look("end")
@@ -103,16 +116,21 @@ def test_program_fixed(spaces: SpacesScenario) -> None:
     script, chance = new_script(), spaces.random
     pages = chance.randrange(24, 40)
     block = script.map(pages, RW)
-    mark(script, block, 4)
+    mark(script, block, pages)
     inner = chance.randrange(5, 8)
     script.map(inner, READ, at=block + 4 * PAGE, fixed=True)
     script.look("in-the-middle")
+    for page in (3, 4 + inner):
+        script.read(block + page * PAGE)
+    script.read(block + (4 + chance.randrange(inner)) * PAGE)
     script.map(2, RW, at=block + 2 * PAGE, fixed=True)  # new zeros, but the same area as before
     script.read(block + PAGE)
     script.read(block + 2 * PAGE)
     script.look("the-same-again")
     script.map(inner + 4, RW, at=block + 3 * PAGE, fixed=True)
     script.look("over-several")
+    script.read(block + 3 * PAGE)
+    script.write(block + (6 + inner) * PAGE, 0x66)
     script.map(3, READ, at=block + (pages - 1) * PAGE, if_free=True)
     script.unmap(block + (pages - 12) * PAGE, 12)
     script.map(3, READ, at=block + (pages - 4) * PAGE, if_free=True)
@@ -132,6 +150,10 @@ def test_program_heap(spaces: SpacesScenario) -> None:
     for step in range(6):
         last = chance.randrange(1, 40 * PAGE) if step % 3 else chance.randrange(1, 40) * PAGE
         script.move_break(heap + last)
+        top = (last - 1) // PAGE
+        script.read(heap + chance.randrange(top + 1) * PAGE)
+        script.write(heap + top * PAGE, step + 1)
+        script.write(heap + (top + 1) * PAGE, 0xFF)  # past the break: a signal
         if step % 2:
             script.look(f"break-{step}")
     script.move_break(heap + 20 * PAGE)
@@ -172,10 +194,14 @@ def test_program_shared(spaces: SpacesScenario) -> None:
     script.read(one + PAGE)
     script.look("protected")
     anonymous = script.map(6, RW, shared=True)
+    mark(script, anonymous, 6, first=chance.randrange(200))
     script.unmap(anonymous, 2)
     script.protect(anonymous + 4 * PAGE, 1, READ)
     script.look("without-a-number")
+    script.write(anonymous + 4 * PAGE, 0x79)
     script.protect(anonymous + 4 * PAGE, 1, RW)
+    for page in range(2, 6):
+        script.read(anonymous + page * PAGE)
     script.protect(two + PAGE, 1, READ)
     script.look("merged-again")
     script.detach(two, pages)
@@ -193,10 +219,13 @@ def test_program_fork(spaces: SpacesScenario) -> None:
     script.protect(block + 3 * PAGE, 2, READ)
     script.unmap(block + 6 * PAGE, 1)
     mark(script, block + 7 * PAGE, 3)
+    mark(script, block, 6, first=0x30)
+    mark(script, common, 2)
     script.look("before")
     with script.child():
         script.look("child")
         script.read(block + 7 * PAGE)
+        script.read(common)
         script.write(block + 8 * PAGE, 0xC1)
         script.write(common + PAGE, 0xC2)
         script.unmap(block + 2 * PAGE, 3)
@@ -249,7 +278,7 @@ def test_program_frames(spaces: SpacesScenario) -> None:
     script.do('text program "/bin/true"')
     for _ in range(3):
         with script.child():
-            script.map(spaces.random.randrange(1, 30), RW)
+            mark(script, script.map(spaces.random.randrange(8, 30), RW), 8)
             script.do("Exec program buffer")
     asleep.do("Sleep 1000000")
     programs = seeded(spaces)
@@ -281,11 +310,15 @@ def use_memory(script: SpaceScript, spaces: SpacesScenario) -> None:
     """Some of everything that a process may hold."""
     chance = spaces.random
     block = script.map(chance.randrange(20, 60), RW)
-    script.map(chance.randrange(4, 20), RW, shared=True)
-    script.attach(script.create_shared(8), 8, RW)
+    mark(script, block, 20)
+    script.read(script.map(chance.randrange(1, 20), READ))
+    mark(script, script.map(chance.randrange(4, 20), RW, shared=True), 4)
+    mark(script, script.attach(script.create_shared(8), 8, RW), 8)
     script.unmap(block + 3 * PAGE, 5)
     script.protect(block, 2, 0)
-    script.move_break(script.ask_break() + chance.randrange(1, 20 * PAGE))
+    heap = script.ask_break()
+    script.move_break(heap + chance.randrange(4 * PAGE, 20 * PAGE))
+    mark(script, heap, 4)
 
 
 def random_calls(script: SpaceScript, spaces: SpacesScenario, calls: int, room: int = 48) -> None:
@@ -301,11 +334,14 @@ def random_calls(script: SpaceScript, spaces: SpacesScenario, calls: int, room: 
         at = arena + begin * PAGE
         what = chance.randrange(16)
         if what < 5:
-            script.map(pages, chance.choice(RIGHTS), at=at, fixed=True)
+            rights = chance.choice(RIGHTS)
+            script.map(pages, rights, at=at, fixed=True)
+            touch(script, at, chance.randrange(pages), rights, chance.randrange(1, 256))
         elif what == 5:
             script.map(pages, chance.choice(RIGHTS), at=at, if_free=True)
         elif what == 6:
-            script.map(pages, RW, at=chance.choice((0, at)), shared=chance.random() < 0.3)
+            block = script.map(pages, RW, at=chance.choice((0, at)), shared=chance.random() < 0.3)
+            script.write(block + chance.randrange(pages) * PAGE, chance.randrange(1, 256))
         elif what < 10:
             script.unmap(at, pages)
         elif what < 13:
@@ -313,9 +349,12 @@ def random_calls(script: SpaceScript, spaces: SpacesScenario, calls: int, room: 
         elif what == 13:
             script.attach(thing, 8, chance.choice((READ, RW)), at=arena + chance.randrange(room - 8) * PAGE)
         elif what == 14:
-            script.move_break(heap + chance.randrange(24 * PAGE))
+            end = chance.randrange(24 * PAGE)
+            script.move_break(heap + end)
+            script.write(heap + end // PAGE * PAGE, chance.randrange(1, 256))
         else:
-            script.write(at, chance.randrange(1, 256))
+            for _ in range(4):
+                script.write(arena + chance.randrange(room) * PAGE, chance.randrange(1, 256))
         if number % (calls // 4) == calls // 4 - 1:
             script.look(f"call-{number + 1}")
 

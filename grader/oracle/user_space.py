@@ -2,6 +2,9 @@
 
 The model knows the calls (kernel/abi/system_calls.h) and what an address space promises (kernel/mm/space/address_space.h). Areas are
 derived from the pages whenever somebody asks: neighbours with the same attributes, as continues() of areas.h has it.
+
+Memory appears when somebody looks: of every page that a call has mapped, the model knows whether the process has touched it. Those pages
+are present, and no others are (mm/fault/demand.h); fork() shows a child the private ones, and shared ones or not (copy_on_write.h).
 """
 
 from __future__ import annotations
@@ -66,6 +69,8 @@ class UserSpace:
     heap_end: int = 0
     marks: dict[int, int] = field(default_factory=dict)  # first byte of private pages that were written, by page number
     shared_marks: dict[tuple[Thing, int], int] = field(default_factory=dict)  # of shared things: the same dictionary for a child
+    untouched: set[int] = field(default_factory=set)  # page numbers of what was mapped since: absent
+    touched: set[int] = field(default_factory=set)  # of what was mapped and touched since: present
 
     # -- calls: each returns what the kernel must answer, 0 or a negative error -------------------------------------------
 
@@ -75,6 +80,7 @@ class UserSpace:
         self._forget(numbers)
         for offset, number in enumerate(numbers):
             self.pages[number] = replace(page, index=page.index + offset) if page.thing else page
+        self.untouched.update(numbers)
         return begin
 
     def map_if_free(self, begin: int, length: int, page: Page) -> int:
@@ -104,13 +110,15 @@ class UserSpace:
             return -ENOMEM
         for number in range(old, new):
             self.pages[number] = Page(READ | WRITE, HEAP, False)
+            self.untouched.add(number)
         self._forget(range(new, old))
         self.heap_end = end
         return end
 
     def fork(self) -> UserSpace:
         """The child: pages of its own, but for what is shared."""
-        return UserSpace(dict(self.pages), self.heap_begin, self.heap_end, dict(self.marks), self.shared_marks)
+        certain = {number for number in self.touched if not self.pages[number].shared}
+        return UserSpace(dict(self.pages), self.heap_begin, self.heap_end, dict(self.marks), self.shared_marks, set(self.untouched), certain)
 
     # -- places -----------------------------------------------------------------------------------------------------------
 
@@ -131,7 +139,7 @@ class UserSpace:
         """Writes the first byte of a page. False: the process gets a signal, and nothing has changed."""
         if not self.may(address, WRITE):
             return False
-        page = self.pages[page_of(address)]
+        page = self._touch(address)
         if page.shared and page.thing:
             self.shared_marks[page.thing, page.index] = byte
         else:
@@ -140,7 +148,7 @@ class UserSpace:
 
     def read(self, address: int) -> int:
         """The first byte of a page that may be read."""
-        page = self.pages[page_of(address)]
+        page = self._touch(address)
         if page.shared and page.thing:
             return self.shared_marks.get((page.thing, page.index), 0)
         return self.marks.get(page_of(address), 0)
@@ -152,10 +160,18 @@ class UserSpace:
         """Lowest first, merged as far as can be."""
         return list(merged(self.pages))
 
+    def _touch(self, address: int) -> Page:
+        """The page of an access that is allowed."""
+        self.untouched.discard(page_of(address))
+        self.touched.add(page_of(address))
+        return self.pages[page_of(address)]
+
     def _forget(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             self.pages.pop(number, None)
             self.marks.pop(number, None)
+            self.untouched.discard(number)
+            self.touched.discard(number)
 
 
 def merged(pages: dict[int, Page]) -> Iterator[ModelArea]:
