@@ -8,7 +8,7 @@
 
 namespace programs_guest {
 
-View view;
+constinit View view{};
 
 namespace {
 
@@ -70,6 +70,7 @@ void look_at(proc::Process& process) {
     view.zero_frame = mm::spaces::zero_frame().value();
     view.area_count = list_areas(space, view.areas, kMaxAreas);
     view.maps_bytes = write_maps(space, view.maps, kMaxMapsBytes);
+    view.faults = process.faults;
 }
 
 } // namespace programs_guest

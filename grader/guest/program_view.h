@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "lib/format.h"
+#include "mm/fault/page_fault.h"
 #include "mm/space/address_space.h"
 #include "proc/process.h"
 
@@ -34,6 +35,7 @@ struct View {
     uint32_t zero_frame;                                  ///< What untouched private memory shows to a read.
     uint32_t area_count;                                  ///< All there are; the first kMaxAreas are shown.
     uint32_t maps_bytes;                                  ///< All there are; the first kMaxMapsBytes are shown.
+    mm::fault::Counters faults;                           ///< The process's own.
     AreaWords areas[kMaxAreas];
     char maps[kMaxMapsBytes];
 };

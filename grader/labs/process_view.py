@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -20,9 +20,11 @@ USER_BEGIN, USER_END = 0x1000_0000, 0xC000_0000
 EXECUTABLE_END = 0x2000_0000
 KINDS = ("image", "heap", "mapping", "stack")
 READ, WRITE, EXECUTE = 1, 2, 4
+OUTCOMES = ("Resolved", "Retry", "Signal", "OutOfMemory")  # mm/fault/decision.h
+HOWS = ("None", "KernelTable", "ZeroFrame", "Zeroed", "LargePage", "ObjectPage", "ObjectCopy", "Copied", "LastOwner")
 
 # programs_guest::View
-_HEAD = struct.Struct("<13I")
+_HEAD = struct.Struct("<28I")
 _AREA = struct.Struct("<7I")
 MAX_AREAS = 512
 MAX_MAPS = 48 << 10
@@ -68,6 +70,31 @@ class Area:
     def __str__(self) -> str:
         backing = f", object {self.object:#x} from page {self.first_page}" if self.object else ""
         return f"{self.begin:#010x}-{self.end:#010x} {self.rights} {self.kind_name}{backing}"
+
+
+@dataclass(frozen=True)
+class FaultCounts:
+    """How many of a process's page faults went which way (mm::fault::Counters)."""
+
+    outcomes: dict[str, int]
+    hows: dict[str, int]
+    stack_growths: int
+    neighbours: int
+
+    @staticmethod
+    def of(words: Sequence[int]) -> FaultCounts:
+        outcomes, hows = words[:len(OUTCOMES)], words[len(OUTCOMES):-2]
+        return FaultCounts(dict(zip(OUTCOMES, outcomes)), dict(zip(HOWS, hows)), *words[-2:])
+
+    def since(self, before: FaultCounts) -> FaultCounts:
+        """Those that came after another look at the same process."""
+        return FaultCounts({name: count - before.outcomes[name] for name, count in self.outcomes.items()},
+                           {name: count - before.hows[name] for name, count in self.hows.items()},
+                           self.stack_growths - before.stack_growths, self.neighbours - before.neighbours)
+
+    def __str__(self) -> str:
+        shown = [f"{count} {name}" for name, count in (self.outcomes | self.hows).items() if count and name != "None"]
+        return ", ".join([*shown, f"{self.neighbours} neighbours"])
 
 
 @dataclass(frozen=True)
@@ -118,6 +145,7 @@ class ProcessView:
     zero_frame: int  # what private memory that nobody has written to shows, read-only
     areas: tuple[Area, ...]
     maps: str
+    faults: FaultCounts
     table_set: TableSet
     active: bool  # CR3 points to its directory
 
@@ -171,7 +199,7 @@ def read_view(target: Stopped, address: int, memory_end: int) -> ProcessView:
     areas = tuple(Area(*fields) for fields in _AREA.iter_unpack(words[:area_count * _AREA.size]))
     registers = target.registers()
     tables = read_tables(target.physical, head[1] * PAGE, registers["cr4"], memory_end=memory_end)
-    return ProcessView(*head[:11], areas, text[:maps_bytes].decode("ascii", "backslashreplace"), tables, registers["cr3"] // PAGE == head[1])
+    return ProcessView(*head[:11], areas, text[:maps_bytes].decode("ascii", "backslashreplace"), FaultCounts.of(head[13:]), tables, registers["cr3"] // PAGE == head[1])
 
 
 # -- the three views ---------------------------------------------------------------------------------------------------------
