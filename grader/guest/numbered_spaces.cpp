@@ -22,6 +22,8 @@ AddressSpace* space(Call& call, size_t i) {
     return slot(call, i);
 }
 
+AddressSpace* peek(size_t number) { return numbered[number]; }
+
 MemoryObject* object(Call& call, size_t i) {
     if (text_equal(call.word(i), "none")) return nullptr;
     if (call.number(i) >= kObjects || !objects[call.number(i)]) harness::bad_script("no such object", call.word(i));

@@ -14,6 +14,8 @@ inline constexpr size_t kObjects = 16;
 mm::AddressSpace*& slot(harness::Call& call, size_t i);
 /// The space itself, which must exist.
 mm::AddressSpace* space(harness::Call& call, size_t i);
+/// Space number `number`, or null.
+mm::AddressSpace* peek(size_t number);
 /// The object by its number; null for "none".
 mm::MemoryObject* object(harness::Call& call, size_t i);
 /// What the number means from now on.
