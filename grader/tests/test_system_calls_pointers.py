@@ -38,6 +38,7 @@ WRITTEN: dict[str, Maker] = {
     "GetLimit": lambda s, at: s("GetLimit", ABI["RLIMIT_AS"], at),
     "MemoryInfo": lambda s, at: s("MemoryInfo", at),
     "Maps": lambda s, at: s("Maps", s("GetPid"), at, BYTES),
+    "Counters": lambda s, at: s("Counters", at),
     "Processes": lambda s, at: s("Processes", 0, at),
 }
 READ_ONLY: dict[str, Maker] = {

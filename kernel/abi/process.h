@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "abi/counters.h"
+
 namespace abi {
 
 inline constexpr size_t kMaxProcessName = 16;  ///< Zero byte included.
@@ -23,6 +25,7 @@ struct ProcessInfo {
     ProcessState state;
     uint32_t mapped_pages, resident_pages, shared_pages, page_table_frames;
     uint32_t milliseconds;   ///< Of CPU time, from the timer's ticks.
+    FaultCounts faults;
     char name[kMaxProcessName];
 };
 

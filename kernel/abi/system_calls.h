@@ -62,6 +62,7 @@ enum class SystemCall : uint32_t {
     Maps,             ///< (pid, buffer, bytes) -> bytes of the text of the process's maps, cut to fit. ESRCH, EFAULT
     Processes,        ///< (index, address of a ProcessInfo) -> 0. ENOENT past the last
     Uptime,           ///< () -> milliseconds since the boot
+    Counters,         ///< (address of a Counters) -> 0. abi/counters.h. EFAULT
     ShutDown,         ///< () -> stops the machine; process 1 and its children only. EPERM
     Debug,            ///< Whatever the kernel's tests make of it; ENOSYS in a kernel without them.
     Count,            ///< How many there are. ENOSYS from here on.

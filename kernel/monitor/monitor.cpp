@@ -26,6 +26,7 @@ Result<void> show_options(const Words&) {
     print("memory protection    {}\n", on_or_off(CONFIG_MEMORY_PROTECTION));
     print("memory debugging     {}\n", on_or_off(CONFIG_MEMORY_DEBUGGING));
     print("random layout        {}\n", on_or_off(CONFIG_ASLR));
+    print("demand paging        {}\n", on_or_off(CONFIG_DEMAND_PAGING));
     print("command line         \"{}\"\n", boot_information().command_line);
     return {};
 }

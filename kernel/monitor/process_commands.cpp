@@ -120,6 +120,15 @@ Result<void> show_switches(const Words&) {
     return {};
 }
 
+Result<void> show_counters(const Words& words) {
+    if (words.count() > 0) {
+        mm::report::faults(TRY(process_argument(words))->faults);
+        return {};
+    }
+    mm::report::vmstat();
+    return {};
+}
+
 constexpr Command kCommands[] = {
     {"ps", "", "all processes", show_processes},
     {"spaces", "", "their address spaces", show_spaces},
@@ -129,6 +138,7 @@ constexpr Command kCommands[] = {
     {"wait", "[PID]", "wait for the end of one that was started", wait},
     {"kill", "PID [SIGNAL]", "send a signal (alone: 9, which nobody survives)", kill},
     {"switches", "", "what the scheduler has done", show_switches},
+    {"vmstat", "[PID]", "page faults by what became of them, and frames", show_counters},
 };
 
 } // namespace

@@ -106,6 +106,7 @@ constexpr Table make_table() {
     table[SystemCall::Maps] = with_own_errors<SystemCall::Maps, calls::maps>;
     table[SystemCall::Processes] = calls::processes;
     table[SystemCall::Uptime] = calls::uptime;
+    table[SystemCall::Counters] = calls::counters;
     table[SystemCall::ShutDown] = with_own_errors<SystemCall::ShutDown, calls::shut_down>;
     table[SystemCall::Debug] = with_own_errors<SystemCall::Debug, debug>;
     table[SystemCall::Count] = no_such_call;

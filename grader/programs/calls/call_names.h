@@ -11,6 +11,6 @@ inline constexpr const char* kCallNames[] = {
     "SignalReturn", "Yield",       "Sleep",        "Read",         "Write",        "Open",        "Close",    "Seek",
     "Remove",     "MakeFolder",    "ListFolder",   "FileSize",     "Break",        "MapMemory",   "UnmapMemory", "Protect",
     "Advise",     "Resident",      "CreateShared", "AttachShared", "DetachShared", "CloseShared", "GetLimit", "SetLimit",
-    "MemoryInfo", "Maps",          "Processes",    "Uptime",       "ShutDown",     "Debug",
+    "MemoryInfo", "Maps",          "Processes",    "Uptime",       "Counters",     "ShutDown", "Debug",
 };
 static_assert(sizeof kCallNames / sizeof *kCallNames == static_cast<size_t>(abi::SystemCall::Count));

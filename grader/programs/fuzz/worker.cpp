@@ -57,6 +57,7 @@ constexpr CallShape kShapes[] = {
     {SystemCall::Maps, 4, {kPid, kAddress, kLength}},
     {SystemCall::Processes, 3, {kIndex, kAddress}},
     {SystemCall::Uptime, 1, {}},
+    {SystemCall::Counters, 3, {kAddress}},
     {SystemCall::ShutDown, 1, {}},
     {SystemCall::Debug, 1, {kIndex, kWord, kWord}},
     {SystemCall::Count, 2, {kWord, kWord, kWord, kWord, kWord, kWord}},

@@ -21,6 +21,9 @@ struct FileObject {
     PageSource source;
 };
 
+/// Of all file objects.
+constinit size_t frames_with_pages = 0;
+
 const FileObject& file(const MemoryObject& object) { return reinterpret_cast<const FileObject&>(object); }
 FileObject& file(MemoryObject& object) { return reinterpret_cast<FileObject&>(object); }
 
@@ -58,6 +61,7 @@ Result<FrameNumber> page(MemoryObject& object, size_t index) {
             return read.error() == Error::OutOfMemory ? Error::OutOfMemory : Error::DeviceError;
         }
         self.frames.put(index, frame);
+        ++frames_with_pages;
     }
     return self.frames.share(index);
 }
@@ -71,6 +75,7 @@ Result<FrameNumber> page_at_hand(MemoryObject& object, size_t index) {
 
 void destroy(MemoryObject& object) {
     FileObject& self = file(object);
+    for (size_t i = 0; i < object.pages; ++i) frames_with_pages -= self.frames.has(i);
     self.frames.destroy();
     self.source.release(self.source.context);
     must_free(&self);
@@ -92,5 +97,7 @@ Result<MemoryObject*> create_file_object(const PageSource& source) {
     self->source = source;
     return &self->object;
 }
+
+size_t file_frames() { return frames_with_pages; }
 
 } // namespace mm

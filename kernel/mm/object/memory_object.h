@@ -57,4 +57,7 @@ struct PageSource {
 /// @return Error::OutOfMemory; the source is not released then
 Result<MemoryObject*> create_file_object(const PageSource& source);
 
+/// Frames that hold pages of files, now.
+size_t file_frames();
+
 } // namespace mm

@@ -4,6 +4,7 @@
 
 #include "lib/address.h"
 #include "lib/format.h"
+#include "mm/fault/page_fault.h"
 #include "mm/paging/page_table.h"
 
 namespace mm {
@@ -55,6 +56,12 @@ const char* explain_vmalloc_fault(VirtAddr address);
 void maps(const AddressSpace* space, TextWriter write, void* context);
 /// The same, on the console.
 void maps(const AddressSpace* space);
+
+/// Page faults, how they ended and what resolved them: of a process, or of all.
+void faults(const fault::Counters& counters);
+
+/// What the memory subsystem counts: page faults, frames.
+void vmstat();
 
 /// What a page fault of the kernel at a user address came close to, in the active address space. nullptr for any other address. For
 /// set_fault_namer().

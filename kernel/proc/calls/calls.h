@@ -56,6 +56,7 @@ Result<uint32_t> memory_info(const Arguments& arguments);
 Result<uint32_t> maps(const Arguments& arguments);
 Result<uint32_t> processes(const Arguments& arguments);
 Result<uint32_t> uptime(const Arguments& arguments);
+Result<uint32_t> counters(const Arguments& arguments);
 Result<uint32_t> shut_down(const Arguments& arguments);
 
 } // namespace proc::calls

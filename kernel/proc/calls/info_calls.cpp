@@ -1,12 +1,14 @@
 // What the kernel tells about itself.
 #include <cstddef>
 
+#include "abi/counters.h"
 #include "abi/process.h"
 #include "drivers/power.h"
 #include "drivers/timer.h"
 #include "lib/memory.h"
 #include "mm/fault/page_fault.h"
 #include "mm/heap/slab.h"
+#include "mm/object/memory_object.h"
 #include "mm/paging/vmalloc.h"
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_cache.h"
@@ -17,6 +19,8 @@
 #include "mm/space/user_memory.h"
 #include "proc/calls/calls.h"
 #include "proc/process.h"
+#include "proc/scheduler.h"
+#include "proc/system_calls.h"
 
 namespace proc::calls {
 
@@ -49,11 +53,32 @@ struct Search {
     abi::ProcessInfo info = {};
 };
 
+abi::FaultCounts fault_counts(const mm::fault::Counters& counters) {
+    using mm::fault::How, mm::fault::Outcome;
+    return {
+        .resolved = counters.of(Outcome::Resolved),
+        .retried = counters.of(Outcome::Retry),
+        .signals = counters.of(Outcome::Signal),
+        .out_of_memory = counters.of(Outcome::OutOfMemory),
+        .kernel_tables = counters.of(How::KernelTable),
+        .zero_frames = counters.of(How::ZeroFrame),
+        .zeroed = counters.of(How::Zeroed),
+        .large_pages = counters.of(How::LargePage),
+        .object_pages = counters.of(How::ObjectPage),
+        .object_copies = counters.of(How::ObjectCopy),
+        .copied = counters.of(How::Copied),
+        .last_owner = counters.of(How::LastOwner),
+        .stack_growths = counters.stack_growths,
+        .neighbours = counters.neighbours,
+    };
+}
+
 void describe(const Process& process, abi::ProcessInfo& info) {
     info.pid = process.pid;
     info.parent = process.parent == nullptr ? 0 : process.parent->pid;
     info.state = process.state;
     info.milliseconds = process.timer_ticks * kMillisecondsPerTick;
+    info.faults = fault_counts(process.faults);
     memcpy(info.name, process.name, sizeof info.name);
     if (process.space == nullptr) return;
     const mm::SpaceStatistics space = mm::spaces::statistics(process.space);
@@ -113,6 +138,25 @@ Result<uint32_t> processes(const Arguments& arguments) {
 }
 
 Result<uint32_t> uptime(const Arguments&) { return timer_ticks() * kMillisecondsPerTick; }
+
+Result<uint32_t> counters(const Arguments& arguments) {
+    const scheduler::Statistics scheduled = scheduler::statistics();
+    abi::Counters all{};
+    all.faults = fault_counts(mm::fault::counters());
+    all.switches = scheduled.switches;
+    all.preemptions = scheduled.preemptions;
+    all.system_calls = system_calls::count();
+    all.timer_interrupts = timer_ticks();
+    all.idle_interrupts = scheduled.idle_ticks;
+    for (const mm::Zone zone : mm::kAllZones) {
+        all.frames_free += mm::frame_allocator::free_frames(zone) + mm::frame_cache::hot_count(zone);
+        all.frames_zeroed += mm::frame_cache::zeroed_count(zone);
+    }
+    all.frames_in_use = mm::frames::in_use();
+    all.file_frames = mm::file_frames();
+    TRY(mm::write_user(VirtAddr(arguments[0]), all));
+    return 0;
+}
 
 Result<uint32_t> shut_down(const Arguments&) {
     const Process& process = current();

@@ -41,4 +41,11 @@ uint32_t uptime() { return fast(SystemCall::Uptime); }
 int process_info(uint32_t index, abi::ProcessInfo* info) {
     return static_cast<int>(fast(SystemCall::Processes, index, word(info)));
 }
+int process_info_of(int pid, abi::ProcessInfo* info) {
+    for (uint32_t i = 0; process_info(i, info) == 0; ++i) {
+        if (info->pid == static_cast<uint32_t>(pid)) return 0;
+    }
+    return -abi::ESRCH;
+}
+int counters(abi::Counters* all) { return static_cast<int>(fast(SystemCall::Counters, word(all))); }
 int shut_down() { return static_cast<int>(fast(SystemCall::ShutDown)); }

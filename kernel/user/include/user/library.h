@@ -7,6 +7,7 @@
 #include "user/heap.h"
 #include "user/line_editor.h"
 #include "user/memory.h"
+#include "user/meter.h"
 #include "user/print.h"
 #include "user/processes.h"
 #include "user/signals.h"

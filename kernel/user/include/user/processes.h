@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "abi/counters.h"
 #include "abi/process.h"
 
 /// Ends this process. The parent sees the lowest 8 bits.
@@ -46,6 +47,12 @@ uint32_t uptime();
 
 /// Process number `index` in the order of their numbers. @return 0; -ENOENT past the last
 int process_info(uint32_t index, abi::ProcessInfo* info);
+
+/// The process with this number. @return 0; -ESRCH
+int process_info_of(int pid, abi::ProcessInfo* info);
+
+/// What the kernel has counted since the boot. @return 0
+int counters(abi::Counters* all);
 
 /// Stops the machine. Process 1 and its children only.
 int shut_down();

@@ -35,14 +35,17 @@ constexpr Command kCommands[] = {
 /// What help says of the programs that come with the kernel.
 constexpr Command kPrograms[] = {
     {"cat", "FILE...", "show files", nullptr},
+    {"cowdemo", "", "copy-on-write: what fork shares, and who copies", nullptr},
     {"cp", "FROM TO", "copy a file", nullptr},
     {"crash", "[HOW]", "do what no program may (alone: a list)", nullptr},
     {"echo", "[WORD...]", "print its arguments", nullptr},
     {"false", "", "end with status 1", nullptr},
     {"forkdemo", "", "two processes out of one, and what they share", nullptr},
+    {"growdemo", "", "a stack grows as it is used", nullptr},
     {"hog", "MIB [SECONDS]", "take memory, and hold it for a while", nullptr},
     {"init", "", "the first program: starts the shell", nullptr},
     {"kill", "PID [SIGNAL]", "end a process, or send it a signal", nullptr},
+    {"lazydemo", "", "memory that is promised, read, written, given back", nullptr},
     {"ls", "[FOLDER]", "list a folder", nullptr},
     {"maps", "[PID]", "the areas of a process, or its own", nullptr},
     {"meminfo", "", "who has the memory", nullptr},
@@ -53,6 +56,7 @@ constexpr Command kPrograms[] = {
     {"sleep", "SECONDS", "wait", nullptr},
     {"true", "", "end with status 0", nullptr},
     {"uptime", "", "time since the boot", nullptr},
+    {"vmstat", "[-p PID]", "page faults and the rest (or: SECONDS [TIMES])", nullptr},
     {"write", "FILE WORD...", "write a line to a file (-a: at its end)", nullptr},
 };
 

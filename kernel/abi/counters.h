@@ -1,0 +1,41 @@
+/// @file
+/// What the kernel has counted since the boot. All of it only grows (and begins anew after 2^32), except where it says "now".
+#pragma once
+
+#include <cstdint>
+
+namespace abi {
+
+/// Page faults of the machine, or of one process and of the kernel in its name: how they ended, and what made the page present.
+struct FaultCounts {
+    uint32_t resolved, retried, signals, out_of_memory;  ///< How they ended: each in one of the four.
+
+    // What resolved them: each of `resolved` in one of these.
+    uint32_t kernel_tables;   ///< Page tables of the kernel that a directory lacked.
+    uint32_t zero_frames;     ///< Reads of untouched memory: the frame of zeros that everybody shares.
+    uint32_t zeroed;          ///< First writes: a frame of zeros of its own.
+    uint32_t large_pages;     ///< The same, 4 MiB at once.
+    uint32_t object_pages;    ///< Pages of files and of shared memory, as they are.
+    uint32_t object_copies;   ///< Private copies of such pages.
+    uint32_t copied;          ///< Copy-on-write: a frame that others show as well.
+    uint32_t last_owner;      ///< Copy-on-write: nobody else shows it any more; nothing is copied.
+
+    // What came with them.
+    uint32_t stack_growths;
+    uint32_t neighbours;      ///< Pages of files that were made present besides.
+
+    constexpr uint32_t all() const { return resolved + retried + signals + out_of_memory; }
+};
+
+/// Of the whole machine.
+struct Counters {
+    FaultCounts faults;
+    uint32_t switches, preemptions;             ///< From one process to another; of these, because a slice was over.
+    uint32_t system_calls;
+    uint32_t timer_interrupts, idle_interrupts; ///< Of these, that found nobody to run.
+    uint32_t frames_free, frames_zeroed;        ///< Now; zeroed ones are not counted as free again.
+    uint32_t frames_in_use;                     ///< Now.
+    uint32_t file_frames;                       ///< Now, of those in use: pages of files.
+};
+
+} // namespace abi

@@ -1,0 +1,52 @@
+// What page faults did, and the rest that is counted: vmstat.
+#include "lib/format.h"
+#include "mm/fault/page_fault.h"
+#include "mm/object/memory_object.h"
+#include "mm/physical/frame_allocator.h"
+#include "mm/physical/frame_cache.h"
+#include "mm/physical/frames.h"
+#include "mm/report/reports.h"
+
+namespace mm::report {
+
+namespace {
+
+using fault::Counters, fault::How, fault::Outcome;
+
+void line(const char* what, size_t figure) { print("{-32} {9}\n", what, figure); }
+
+/// A part of the figure above it.
+void part(const char* what, size_t figure) { print("  {-30} {9}\n", what, figure); }
+
+void print_ways(const Counters& counters) {
+    for (unsigned how = static_cast<unsigned>(How::None) + 1; how < fault::kHows; ++how)
+        print("    {-28} {9}\n", fault::how_text(static_cast<How>(how)), counters.hows[how]);
+}
+
+} // namespace
+
+void faults(const Counters& counters) {
+    line("page faults", counters.faults());
+    part("resolved", counters.of(Outcome::Resolved));
+    print_ways(counters);
+    part("possible already", counters.of(Outcome::Retry));
+    part("signal", counters.of(Outcome::Signal));
+    part("out of memory", counters.of(Outcome::OutOfMemory));
+    line("neighbours of pages of files", counters.neighbours);
+    line("growths of stacks", counters.stack_growths);
+}
+
+void vmstat() {
+    faults(fault::counters());
+    size_t free = 0, zeroed = 0;
+    for (const Zone zone : kAllZones) {
+        free += frame_allocator::free_frames(zone) + frame_cache::hot_count(zone);
+        zeroed += frame_cache::zeroed_count(zone);
+    }
+    line("frames, free", free);
+    line("frames, free and zeroed", zeroed);
+    line("frames, in use", frames::in_use());
+    part("pages of files", file_frames());
+}
+
+} // namespace mm::report
