@@ -245,7 +245,7 @@ def test_a_copied_program_runs(shell: ShellSession) -> None:
         ("maps 999", "maps: 999: no such process\n", 1),
         ("maps x", "usage: maps [PID]\n", 2),
         ("sleep", "usage: sleep SECONDS\n", 2),
-        ("hog 500", "hog: 500 MiB: out of memory\n", 1),
+        ("hog 3000", "hog: 3000 MiB: out of memory\n", 1),
         ("hog 0", "usage: hog MIB [SECONDS]\n", 2),
         ("crash softly", "crash: no mistake is called softly\n", 2),
         ("false", "", 1),
@@ -312,7 +312,8 @@ def test_time_goes_by(shell: ShellSession) -> None:
         ("text", "SIGSEGV", r"write to read-only memory at 0x1\w{7}"),
         ("kernel", "SIGSEGV", "address of the kernel at 0x00100000"),
         ("unmapped", "SIGSEGV", "nothing is mapped there at 0x90000000"),
-        ("stack", "SIGSEGV", r"guard page below a stack or mapping at 0xbf\w{6}"),
+        ("stack", "SIGSEGV", r"the stack has reached its limit at 0xbf\w{6}"),
+        ("guard", "SIGSEGV", r"guard page below a stack or mapping at 0x\w{5}ffc"),
         ("data", "SIGSEGV", r"execution outside the program's code at 0x2\w{7}"),
         ("onstack", "SIGSEGV", r"execution outside the program's code at 0xbf\w{6}"),
         ("divide", "SIGFPE", "division by zero or overflow"),
@@ -355,10 +356,21 @@ def test_a_hog_shows_in_ps_and_its_memory_comes_back(shell: ShellSession) -> Non
     assert abs(memory(shell)["free"] - before) < 16, "but for what the kernel's heap keeps"
 
 
+def test_a_hog_that_wants_more_than_there_is_dies_alone(shell: ShellSession) -> None:
+    before, family = memory(shell), processes(shell)
+    mapped, *progress, death, words = shell.run("hog 500").splitlines()
+    assert re.fullmatch(r"hog: 500 MiB mapped at 0x\w{8}", mapped), "promised"
+    assert progress == [f"hog: {mib} MiB written" for mib in (16, 32, 48)], "as much as there is"
+    assert re.fullmatch(r"hog\[\d+\] killed by SIGKILL: out of memory, eip 0x1\w{7}", death), death
+    assert words == "hog was ended by SIGKILL: killed"
+    assert processes(shell).keys() == family.keys() and processes(shell)["shell"][0] == family["shell"][0]
+    assert abs(memory(shell)["free"] - before["free"]) < 16, "but for what the kernel's heap keeps"
+
+
 def test_nothing_is_lost_from_command_to_command(shell: ShellSession) -> None:
     shell.run("ls /bin")
     before = memory(shell)
-    for line in ("ls /bin", "crash stack", "forkdemo", "cat nothere", "maps", "bogus"):
+    for line in ("ls /bin", "crash stack", "forkdemo", "lazydemo", "cowdemo", "hog 500", "cat nothere", "maps", "bogus"):
         shell.run(line)
     assert memory(shell)["handed out"] == before["handed out"]
 

@@ -27,9 +27,19 @@ struct FaultCounts {
     constexpr uint32_t all() const { return resolved + retried + signals + out_of_memory; }
 };
 
+/// What the CPU's translation lookaside buffer was told to forget.
+struct TlbCounts {
+    uint32_t pages;                ///< One page (INVLPG).
+    uint32_t flushes;              ///< All but the kernel's global pages.
+    uint32_t flushes_with_global;  ///< Everything.
+    uint32_t switches;             ///< Another page directory: the same as a flush.
+    uint32_t switches_without;     ///< Switches of processes that forgot nothing: to a kernel thread, or the same directory.
+};
+
 /// Of the whole machine.
 struct Counters {
     FaultCounts faults;
+    TlbCounts tlb;
     uint32_t switches, preemptions;             ///< From one process to another; of these, because a slice was over.
     uint32_t system_calls;
     uint32_t timer_interrupts, idle_interrupts; ///< Of these, that found nobody to run.

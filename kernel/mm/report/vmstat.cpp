@@ -1,7 +1,8 @@
-// What page faults did, and the rest that is counted: vmstat.
+// What page faults did, and the rest that is counted: vmstat. The program of that name has the same words.
 #include "lib/format.h"
 #include "mm/fault/page_fault.h"
 #include "mm/object/memory_object.h"
+#include "mm/paging/tlb.h"
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_cache.h"
 #include "mm/physical/frames.h"
@@ -23,6 +24,15 @@ void print_ways(const Counters& counters) {
         print("    {-28} {9}\n", fault::how_text(static_cast<How>(how)), counters.hows[how]);
 }
 
+void print_tlb() {
+    const tlb::Counters& counters = tlb::counters();
+    line("TLB, pages forgotten", counters.pages);
+    line("TLB, flushes", counters.flushes + counters.flushes_with_global);
+    part("global pages as well", counters.flushes_with_global);
+    line("TLB, switches of directories", counters.switches);
+    part("switches without forgetting", counters.switches_without);
+}
+
 } // namespace
 
 void faults(const Counters& counters) {
@@ -38,6 +48,7 @@ void faults(const Counters& counters) {
 
 void vmstat() {
     faults(fault::counters());
+    print_tlb();
     size_t free = 0, zeroed = 0;
     for (const Zone zone : kAllZones) {
         free += frame_allocator::free_frames(zone) + frame_cache::hot_count(zone);

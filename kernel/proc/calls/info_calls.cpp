@@ -9,6 +9,7 @@
 #include "mm/fault/page_fault.h"
 #include "mm/heap/slab.h"
 #include "mm/object/memory_object.h"
+#include "mm/paging/tlb.h"
 #include "mm/paging/vmalloc.h"
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_cache.h"
@@ -70,6 +71,17 @@ abi::FaultCounts fault_counts(const mm::fault::Counters& counters) {
         .last_owner = counters.of(How::LastOwner),
         .stack_growths = counters.stack_growths,
         .neighbours = counters.neighbours,
+    };
+}
+
+abi::TlbCounts tlb_counts() {
+    const mm::tlb::Counters& counters = mm::tlb::counters();
+    return {
+        .pages = counters.pages,
+        .flushes = counters.flushes,
+        .flushes_with_global = counters.flushes_with_global,
+        .switches = counters.switches,
+        .switches_without = counters.switches_without,
     };
 }
 
@@ -143,6 +155,7 @@ Result<uint32_t> counters(const Arguments& arguments) {
     const scheduler::Statistics scheduled = scheduler::statistics();
     abi::Counters all{};
     all.faults = fault_counts(mm::fault::counters());
+    all.tlb = tlb_counts();
     all.switches = scheduled.switches;
     all.preemptions = scheduled.preemptions;
     all.system_calls = system_calls::count();

@@ -28,12 +28,18 @@ void divide() {
     asm volatile("divl %2" : "+a"(low), "+d"(high) : "r"(0));
 }
 
-/// Writes into each page of the stack, downwards, until the guard page.
+/// Writes into each page of the stack, downwards: it grows until its limit.
 void overflow_stack() {
     char page[kPageBytes];
     *hidden(static_cast<char*>(page)) = 1;
     hidden(&overflow_stack)();
     hidden(static_cast<char*>(page)); // not the last call: it would become a jump
+}
+
+/// Just in front of memory: the page there is kept free, so that such a mistake does not hit something else.
+void run_over() {
+    void* const memory = mmap(nullptr, kPageBytes, abi::PROT_READ | abi::PROT_WRITE, abi::MAP_PRIVATE | abi::MAP_ANONYMOUS);
+    write_to(system_call::word(memory) - 4);
 }
 
 void run_data() {
@@ -60,6 +66,7 @@ constexpr Mistake kMistakes[] = {
     {"kernel", "read the kernel's memory", read_kernel},
     {"unmapped", "read where nothing is", unmapped},
     {"stack", "call without end: the stack overflows", overflow_stack},
+    {"guard", "write in front of mapped memory", run_over},
     {"data", "run a variable", run_data},
     {"onstack", "run a local variable", run_stack},
     {"divide", "divide by zero", divide},

@@ -22,6 +22,14 @@ void show_faults(const abi::FaultCounts& faults) {
     line("growths of stacks", 0, faults.stack_growths);
 }
 
+void show_tlb(const abi::TlbCounts& tlb) {
+    line("TLB, pages forgotten", 0, tlb.pages);
+    line("TLB, flushes", 0, tlb.flushes + tlb.flushes_with_global);
+    line("global pages as well", 2, tlb.flushes_with_global);
+    line("TLB, switches of directories", 0, tlb.switches);
+    line("switches without forgetting", 2, tlb.switches_without);
+}
+
 int failed(const char* what, int error) {
     printf("vmstat: %s%s%s\n", what, *what ? ": " : "", error_text(error));
     return 1;
@@ -31,6 +39,7 @@ int show_all() {
     abi::Counters now;
     if (const int error = counters(&now); error < 0) return failed("", error);
     show_faults(now.faults);
+    show_tlb(now.tlb);
     line("frames, free", 0, now.frames_free);
     line("frames, free and zeroed", 0, now.frames_zeroed);
     line("frames, in use", 0, now.frames_in_use);
@@ -52,18 +61,18 @@ int show_process(const char* word) {
     return 0;
 }
 
-void heading() { printf("  FAULTS   ZERO ZEROED OBJECT  COPY  COW OWNER GROWN SWITCHES  CALLS IDLE    FREE  IN USE\n"); }
+void heading() { printf("FAULTS  ZERO ZEROED OBJECT   COW OWNER GROWN SWITCH  CALLS IDLE    FREE  IN USE\n"); }
 
 /// What came between two moments; the last two columns are of the second.
 void row(const abi::Counters& before, const abi::Counters& now) {
     const auto came = [&](uint32_t abi::FaultCounts::*count) { return now.faults.*count - before.faults.*count; };
     const uint32_t timer = now.timer_interrupts - before.timer_interrupts;
     const uint32_t idle = timer ? (now.idle_interrupts - before.idle_interrupts) * 100 / timer : 0;
-    printf("%8u %6u %6u %6u %5u %4u %5u %5u %8u %6u %3u%% %7u %7u\n", now.faults.all() - before.faults.all(),
-           came(&abi::FaultCounts::zero_frames), came(&abi::FaultCounts::zeroed), came(&abi::FaultCounts::object_pages),
-           came(&abi::FaultCounts::object_copies), came(&abi::FaultCounts::copied), came(&abi::FaultCounts::last_owner),
-           came(&abi::FaultCounts::stack_growths), now.switches - before.switches, now.system_calls - before.system_calls, idle,
-           now.frames_free + now.frames_zeroed, now.frames_in_use);
+    printf("%6u %5u %6u %6u %5u %5u %5u %6u %6u %3u%% %7u %7u\n", now.faults.all() - before.faults.all(),
+           came(&abi::FaultCounts::zero_frames), came(&abi::FaultCounts::zeroed),
+           came(&abi::FaultCounts::object_pages) + came(&abi::FaultCounts::object_copies), came(&abi::FaultCounts::copied),
+           came(&abi::FaultCounts::last_owner), came(&abi::FaultCounts::stack_growths), now.switches - before.switches,
+           now.system_calls - before.system_calls, idle, now.frames_free + now.frames_zeroed, now.frames_in_use);
 }
 
 int repeat(uint32_t seconds, uint32_t times) {
