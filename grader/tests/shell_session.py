@@ -29,6 +29,12 @@ SECONDS = 60
 BURST, QUIET_SECONDS = 8, 0.03  # a serial port keeps 16 characters while the kernel is busy, and nobody types faster
 
 
+def build_what_is_missing() -> None:
+    """Kernel and programs, when there are none."""
+    if not KERNEL.exists() or not SHIPPED.exists():
+        subprocess.run(["make", "kernel"], cwd=ROOT, check=True, capture_output=True)
+
+
 def take_terminal() -> None:
     """Makes standard input the terminal of a new session, as a terminal window does."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

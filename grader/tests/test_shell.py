@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from emulator.disk import build_program_disk, programs_in
-from shell_session import KERNEL, PROMPT, ROOT, SHIPPED, ShellSession
+from shell_session import PROMPT, SHIPPED, ShellSession, build_what_is_missing
 from terminal_screen import Screen
 from test_drivers import Machine
 
@@ -21,8 +20,7 @@ LEFT, RIGHT, UP, DOWN, HOME, END, DELETE = "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B
 
 @pytest.fixture(scope="session", autouse=True)
 def built() -> None:
-    if not KERNEL.exists() or not SHIPPED.exists():
-        subprocess.run(["make", "kernel"], cwd=ROOT, check=True, capture_output=True)
+    build_what_is_missing()
 
 
 @pytest.fixture(scope="module")
