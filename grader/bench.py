@@ -66,7 +66,7 @@ OPERATIONS = (
 class Call:
     """One row of what processes ask of the kernel."""
 
-    name: str  # in grader/programs/bench.cpp
+    name: str  # in grader/programs/bench
     what: str
     target: int | None = None
     linux: int | None = None  # Linux 6.1 (Debian 12's 32-bit kernel) on the same emulated processor, where it was measured
@@ -76,9 +76,24 @@ CALLS = (
     Call("null-call", "system call that does nothing, int 0x80", 60, 416),
     Call("null-call-sysenter", "the same, SYSENTER", 40),
     Call("yield", "switch to another process by yield, end to end", 350, 5_300),
+    Call("first-write", "first write to an anonymous page; clearing it: 1,031", 1_300, 3_820),
+    Call("first-write-zeroed", "the same, with a zeroed frame at hand", 300),
+    Call("first-read", "first read of an anonymous page: the zero frame"),
+    Call("write-after-read", "first write to it after that", 1_300),
+    Call("copy-on-write", "write to a page shared since fork; the copy: 1,030", 1_350, 5_850),
+    Call("last-owner", "write to it after the other one has gone", 250),
+    Call("file-read", "first read of a cached file page", 300),
+    Call("file-fault-around", "the same, with its 7 neighbours"),
+    Call("file-read-mean", "that, for each of the 8 pages", 300, 700),
+    Call("file-write", "first write to a private page of a file", 1_350),
+    Call("stack-growth", "stack grows by a page", 1_500),
+    Call("mmap-munmap", "mmap + munmap of one untouched page", 900, 15_500),
+    Call("mmap-touch-munmap", "mmap + first write + munmap of one page"),
+    Call("mprotect", "mprotect of one resident page"),
+    Call("munmap-page", "munmap of 256 resident pages, for each", 120, 1_405),
     Call("fork-exit-wait", "fork + exit + wait, a small process", None, 174_000),
+    Call("fork-exit-wait-256", "the same, with 256 resident pages", 25_000),
     Call("exec", "exec of a small program"),
-    Call("mmap-munmap", "mmap + munmap of one page", 900, 15_500),
 )
 PROCESS_MEGABYTES = 64
 
@@ -162,7 +177,7 @@ def tick_tables(session: GdbSession, folder: Path) -> list[Table]:
 
 
 def process_records(session: GdbSession, folder: Path) -> dict[str, list[int]]:
-    """What grader/programs/bench.cpp prints: a name, then figures."""
+    """What grader/programs/bench prints: a name, then figures."""
     machine = Machine(PROCESS_MEGABYTES)
     rom, disk = folder / "bench.rom", folder / "disk.img"
     elf = ROOT / "build" / PROFILES["off"] / "kernel.elf"
