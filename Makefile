@@ -88,6 +88,11 @@ bench: needed ## figures: ticks of the allocators and of system calls, milliseco
 	@$(MAKE) --no-print-directory -j$(JOBS) programs-built
 	@/usr/bin/python3 grader/bench.py
 
+.PHONY: profile
+profile: needed ## where the ticks of one row of `make bench` go [OF=copy-on-write]
+	@$(MAKE) --no-print-directory -j$(JOBS) PROFILE=no-memory-debugging PIECES= build/no-memory-debugging/kernel.elf programs-built
+	@/usr/bin/python3 grader/tick_profile.py $(or $(OF),copy-on-write) $(ARGS)
+
 .PHONY: docs
 docs: needed ## the book: build/docs/html/index.html
 	$(call say,DOCS,build/docs)

@@ -246,6 +246,15 @@ class BochsDebugger:
             raise EmulatorError(f"Bochs does not answer to `{text}` within {_ANSWER_SECONDS:.0f} s")
         return answer
 
+    def run_and_print(self, deadline: float) -> str:
+        """Runs until the next breakpoint and returns all that the debugger printed meanwhile: after `trace on`, every instruction."""
+        self._send("c")
+        text = self._read_to_prompt(deadline)
+        if text is None:
+            raise EmulatorError("the machine met no breakpoint in time")
+        self._note_position(text)
+        return text
+
     def _send(self, text: str) -> None:
         line = text.strip().encode("ascii", "replace")
         if not line or len(line) > _LONGEST_LINE or b"\n" in line:
