@@ -99,8 +99,12 @@ class Space:
         op = scenario.op("fault.resolve", self.number, address, access, who, int(said), pointer, note=note)
 
         def check() -> None:
+            before = scenario.model.spaces[self.number].memento if scenario.model.is_short else None
             answer = scenario.model.resolve(self.number, address, access, who, pointer)
             scenario.last_faults[self.number, address // PAGE] = op
+            if before and scenario.heap_was_short(op, answer):
+                scenario.model.spaces[self.number].memento = before
+                return
             scenario.check_answer(op, answer, f"a {access} of {address:#010x} by {'user code' if who == 'user' else 'the kernel'}, with ESP {pointer:#010x}")
 
         scenario.steps.append((op, check))
@@ -111,6 +115,34 @@ class Space:
 
     def write(self, address: int, **more: Any) -> Op:
         return self.resolve(address, "write", **more)
+
+    def access(self, address: int, kind: str) -> None:
+        """In the active space: the kernel reads or writes a word of user memory for somebody, and the CPU decides whether that is a fault."""
+        scenario, word = self.scenario, self.scenario.random.getrandbits(32)
+        before = scenario.op("fault.statistics")
+        op = scenario.op("copy.read", address) if kind == "read" else scenario.op("copy.write", address, word)
+        after = scenario.op("fault.statistics")
+        page = address // PAGE
+
+        def happen(model: FaultModel) -> Answer | None:
+            shown = model.spaces[self.number].pages.get(page)
+            needs_fault = not shown or kind == "write" and not shown.writable
+            answer = model.resolve(self.number, address, kind, "kernel", 0) if needs_fault else None
+            if kind == "write":
+                model.poke(self.number, address, word)
+            return answer
+
+        def check() -> None:
+            answer = happen(scenario.model)
+            scenario.check_access(op, answer, before, after)
+            if kind == "read":
+                space = scenario.model.spaces[self.number]
+                data = scenario.model.contents(scenario.model.frame_of(page, space.pages[page]))
+                wanted = int.from_bytes(data[address % PAGE:address % PAGE + 4], "little")
+                expect(op.value == wanted, f"the word at {address:#010x} is {wanted:#010x}", f"{op.value:#010x}", operation=op.number)
+
+        scenario.steps.append((after, check))
+        happen(scenario.plan)
 
     def _do(self, verb: str, *arguments: object, effect: Callable[[FaultModel, SpaceModel], object], note: str = "") -> Op:
         """An operation of the kernel's that must succeed."""
@@ -287,6 +319,19 @@ class FaultsScenario(Scenario):
             if not op.is_done:
                 return
             check()
+
+    def heap_was_short(self, op: Op, answer: Answer) -> bool:
+        """Whether a stack that should have grown found no memory for that: how much the heap needs is its own business."""
+        *words, frames = op.values
+        return answer.grew and tuple(words) == Answer("OutOfMemory").words and frames == 0
+
+    def check_access(self, op: Op, answer: Answer | None, before: Op, after: Op) -> None:
+        expect(op.ok, f"{op} is possible", op.says, operation=op.number)
+        faults, resolved = (now - then for now, then in zip(after.values[:2], before.values[:2]))
+        wanted = int(answer is not None)
+        because = f"one fault, {answer}: {answer.why}" if answer else "no fault: the page is present, and the access possible"
+        expect((faults, resolved) == (wanted, wanted), f"{op} causes {because}", f"{faults} faults, {resolved} of them resolved",
+               "More than one fault means that the page was shown with too few rights, or that too few pages were shown at once.", operation=op.number)
 
     def check_answer(self, op: Op, answer: Answer, what: str) -> None:
         *words, frames = op.values

@@ -129,6 +129,15 @@ class SpaceModel:
     most_resident: int = 1 << 20
     most_stack: int = 256
 
+    @property
+    def memento(self) -> tuple[list[FaultArea], dict[int, Shown]]:
+        """What a fault can change; to be set again when it has not."""
+        return list(self.areas), dict(self.pages)
+
+    @memento.setter
+    def memento(self, what: tuple[list[FaultArea], dict[int, Shown]]) -> None:
+        self.areas, self.pages = what
+
     def find(self, address: int) -> FaultArea | None:
         return next((area for area in self.areas if area.begin <= address < area.end), None)
 
@@ -177,7 +186,7 @@ class FaultModel:
     spaces: dict[int, SpaceModel] = field(default_factory=dict)
     objects: dict[int, Backing] = field(default_factory=dict)
     marks: dict[Name, dict[int, int]] = field(default_factory=dict)  # words that differ from the first contents, by byte offset
-    origins: dict[Name, Name] = field(default_factory=dict)           # of which frame an own one is a copy; none: of zeros
+    origins: dict[Name, Name] = field(default_factory=dict)           # own frames that are copies of an object's page; the others began as zeros
     allowance: int | None = None  # allocations of frames that still succeed
     handed_over: int = 0          # calls of copy_on_write::resolve_write()
     runs: bool = True             # whether runs of 4 MiB are at hand
@@ -248,7 +257,7 @@ class FaultModel:
 
     def _first_contents(self, name: Name) -> bytes:
         if name[0] == "own":
-            return self.contents(self.origins[name]) if name in self.origins else bytes(PAGE)
+            return self._first_contents(self.origins[name]) if name in self.origins else bytes(PAGE)
         if name[0] == "zero" or self.objects[name[1]].bytes is None:
             return bytes(PAGE)
         backing, begin = self.objects[name[1]], name[2] * PAGE
@@ -256,15 +265,19 @@ class FaultModel:
         return words[:max(0, backing.bytes - begin)].ljust(PAGE, b"\0")
 
     def _own(self, origin: Name | None = None) -> Name:
-        """A new frame; a copy keeps what the original holds now."""
+        """A new frame: of zeros, or a copy that keeps what the original holds now, whatever becomes of that."""
         name: Name = ("own", next(self._numbers), 0)
-        if origin and origin != ZERO:
-            self.origins[name] = origin
-            if origin in self.marks:
-                self.marks[name] = dict(self.marks[origin])
-            if origin in self.origins:
-                self.origins[name] = self.origins[origin]
+        root = self.origins.get(origin, origin) if origin and origin[0] == "own" else origin
+        if root and root[0] == "object":
+            self.origins[name] = root
+        if origin in self.marks:
+            self.marks[name] = dict(self.marks[origin])
         return name
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a test keeps frames back."""
+        return self.allowance is not None
 
     def _can_take(self, frames: int) -> bool:
         return self.allowance is None or frames <= self.allowance

@@ -54,12 +54,12 @@ inline constexpr size_t kNeighbourhood = 8;
 /// 5. **An object**: page `first_page + (page - range.begin)` of it. A shared area shows its frame with the area's rights; a private
 ///    one shows it read-only for a read, and a copy for a write.
 ///    A *read* in a *private* area also shows, read-only, each other page of the same block of kNeighbourhood pages that lies in the
-///    area, is absent, and that the object has in memory already (ObjectOperations::page_at_hand): `neighbours` says how many. Nothing
-///    is read from a disk for them, and whatever is short for them ends the search, not the fault.
+///    area, is absent, and that the object has in memory already (ObjectOperations::page_at_hand), from the lowest up: `neighbours` says
+///    how many. Nothing is read from a disk for them, and whatever is short for them ends the search, not the fault.
 ///
 /// What fails: Error::OutOfRange of the object is Signal, PastEnd; Error::DeviceError is Signal, Device; Error::OutOfMemory of anything,
-/// and Error::LimitReached (resident pages), are OutOfMemory. Nothing has changed then: no page, no frame, no reference; only a stack
-/// that has grown stays so.
+/// and Error::LimitReached (resident pages), are OutOfMemory. The object is asked before all else. Nothing has changed then: no page, no
+/// frame, no reference; only a stack that has grown stays so, and what the object has read it may keep.
 ///
 /// The address of a fault by the kernel (`fault.user` false: it copies for user code) is treated alike, except that it never fetches.
 ///
