@@ -8,8 +8,10 @@
 /// the code segment.)
 ///
 /// Addresses and lengths are bytes. "path" is a text with a zero byte (fs/volume.h). Any address may be passed: what the caller could not
-/// use itself is -EFAULT, and nothing has happened then except where a call says so. Any call that needs memory of the kernel's own may
-/// return -ENOMEM, any that reads the volume -EIO.
+/// use itself is -EFAULT, and nothing has happened then except where a call says so. Memory that was promised, and that the kernel touches
+/// for the caller, appears as when the caller touches it, the stack's as well; when there is none left the call returns -ENOMEM (user code
+/// would be killed), and -EIO when it is a mapped file's that cannot be read (SIGBUS). Any call that needs memory of the kernel's own
+/// may return -ENOMEM, any that reads the volume -EIO.
 #pragma once
 
 #include <cstddef>

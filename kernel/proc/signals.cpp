@@ -113,10 +113,12 @@ void call_handler(i386::TrapFrame& frame, int signal, VirtAddr address, Reason r
     const HandlerCall call = {process.signal_restorer, static_cast<uint32_t>(signal), stack + offsetof(HandlerCall, frame),
                               save(frame, signal, address, reason)};
     if (!is_code_address(handler)) end(signal, "its handler is not in the program's code");
-    if (mm::write_user(VirtAddr(stack), call).is_error()) end(signal, "its handler has no stack");
+    frame.user_esp = stack; // before the write, which may have to grow the stack: it grows near the stack pointer
+    const Result<void> written = mm::write_user(VirtAddr(stack), call);
+    if (written.error() == Error::OutOfMemory) end(abi::SIGKILL, "out of memory");
+    if (written.is_error()) end(signal, "its handler has no stack");
     process.in_handler = true;
     frame.eip = handler;
-    frame.user_esp = stack;
     frame.eflags &= ~static_cast<uint32_t>(kTrap | kDirection | kResume);
     use_flat_segments(frame);
 }

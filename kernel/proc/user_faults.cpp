@@ -8,6 +8,7 @@
 #include "lib/panic.h"
 #include "mm/fault/page_fault.h"
 #include "mm/space/address_space.h"
+#include "mm/space/user_memory.h"
 #include "proc/process.h"
 #include "proc/signals.h"
 
@@ -21,13 +22,21 @@ using mm::fault::Reason;
 /// About the latest page fault. It is read directly after it was made, before anything else can fault.
 constinit Decision latest;
 
+/// What a system call answers whose access to user memory failed.
+Error error_of(const Decision& decision) {
+    if (decision.outcome == Outcome::OutOfMemory) return Error::OutOfMemory;
+    return decision.reason == Reason::Device ? Error::DeviceError : Error::BadAddress;
+}
+
 bool resolve_page_fault(const FaultInfo& fault) {
     Process& self = current();
     // A stack grows near the stack pointer: what ring 3 had when it came in, by the fault itself or by a system call.
     const VirtAddr stack_pointer(self.has_user_code() ? self.frame().user_esp : 0);
     latest = mm::fault::handle(mm::spaces::active(), fault, stack_pointer);
     mm::fault::count(self.faults, latest);
-    return latest.outcome == Outcome::Resolved || latest.outcome == Outcome::Retry;
+    const bool goes_on = latest.outcome == Outcome::Resolved || latest.outcome == Outcome::Retry;
+    if (!goes_on && !fault.user) mm::note_user_access_failed(error_of(latest));
+    return goes_on;
 }
 
 struct ExceptionSignal {

@@ -19,29 +19,52 @@ Decision outside_user_range(VirtAddr address) {
     return signal(address < VirtAddr(kPageSize) ? Reason::NullPointer : Reason::KernelAddress);
 }
 
-bool is_possible(const AddressSpace* space, const FaultInfo& fault) {
+/// What in the page tables is in the way of the access; null when nothing is.
+const char* obstacle(const AddressSpace* space, const FaultInfo& fault) {
     const Result<Translation> seen = page_table::translate(spaces::directory(space), fault.address);
-    if (seen.is_error() || (fault.write && seen.value().rights.access == Access::ReadOnly)) return false;
-    return !fault.user || seen.value().rights.privilege == Privilege::User;
+    if (seen.is_error()) return "the page is missing";
+    if (fault.write && seen.value().rights.access == Access::ReadOnly) return "the page is read-only";
+    if (fault.user && seen.value().rights.privilege == Privilege::Supervisor) return "the page is the kernel's";
+    return nullptr;
 }
 
-/// An instruction that faults again and again would be a machine that hangs without a word.
+/// Whether the same access has just faulted several times in a row.
+bool comes_again(const FaultInfo& fault) {
+    constexpr unsigned patience = 4;
+    static constinit FaultInfo previous{};
+    static constinit unsigned times = 0;
+    const bool is_same = fault.address == previous.address && fault.instruction == previous.instruction && fault.write == previous.write;
+    times = is_same ? times + 1 : 0;
+    previous = fault;
+    return times >= patience;
+}
+
+/// An instruction that faults again and again would be a machine that hangs without a word: looks whether it can go on.
 void check(const AddressSpace* space, const FaultInfo& fault, const Decision& decision) {
-    if (is_possible(space, fault)) return;
-    print("page fault at {x8}: {} by {}; the answer was {}\n", fault.address, fault.write ? "write" : "read", fault.user ? "user code" : "the kernel",
-          decision.outcome == Outcome::Retry ? "to try again" : how_text(decision.how));
+    const char* const what = obstacle(space, fault);
+    if (!what) return;
+    print("\npage fault at {x8}: {} by {}, eip {x8}; the answer was {}, and {}\n", fault.address, fault.write ? "write" : "read",
+          fault.user ? "user code" : "the kernel", fault.instruction,
+          decision.outcome == Outcome::Retry ? "to try again" : how_text(decision.how), what);
     report::walk(spaces::directory(space), fault.address);
     PANIC("a page fault is said to be resolved, and the page tables still forbid the access");
+}
+
+/// Nobody sets a reserved bit: whatever this entry is, it was not made here.
+void check_entry(const AddressSpace* space, const FaultInfo& fault) {
+    if (!fault.reserved_bit) return;
+    report::walk(spaces::directory(space), fault.address);
+    PANIC("an entry of a page table has a reserved bit set");
 }
 
 Decision decide(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
     if (shared_range::resolve(fault)) return resolved(How::KernelTable);
     if (fault.address < VirtAddr(kUserBegin) || fault.address >= VirtAddr(kUserEnd)) return outside_user_range(fault.address);
     if (!space) return signal(Reason::NotMapped);
-    KASSERT("no entry of a page table has a reserved bit set", !fault.reserved_bit);
+    check_entry(space, fault);
     const Decision decision = demand::resolve(space, fault, stack_pointer);
     const bool goes_on = decision.outcome == Outcome::Resolved || decision.outcome == Outcome::Retry;
-    if (CONFIG_MEMORY_DEBUGGING && goes_on) check(space, fault, decision);
+    if (goes_on && (CONFIG_MEMORY_DEBUGGING || comes_again(fault))) check(space, fault, decision);
     return decision;
 }
 

@@ -7,11 +7,11 @@
 ///     there is no address space                                                           -> Signal, NotMapped
 ///     anything else                                                                       -> demand::resolve() decides (lab 06, demand.h)
 ///
-/// Who gets a Signal is not decided here: user code gets it; the kernel, copying from or to user memory, takes its fix-up; a fault of
-/// the kernel anywhere else is a panic.
+/// Who gets a Signal is not decided here: user code gets it; the kernel, copying from or to user memory, takes its fix-up. A fault of
+/// any other instruction of the kernel is a panic at once (arch/i386/trap_dispatch.cpp), and never gets here.
 ///
-/// In a kernel with CONFIG_MEMORY_DEBUGGING the dispatcher looks at the page tables after Resolved and Retry: an access that still is
-/// not possible would fault for ever, so it panics, with what the page tables say.
+/// After Resolved and Retry the dispatcher looks at the page tables: an access that still is not possible would fault for ever, so it
+/// panics, with what the page tables say. Without CONFIG_MEMORY_DEBUGGING it looks only when the same access comes again and again.
 #pragma once
 
 #include <cstdint>

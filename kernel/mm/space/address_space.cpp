@@ -56,7 +56,7 @@ struct Copying {
 /// The area first: what has been shared so far, destroy() finds through the areas.
 Result<void> copy_area(const Copying& copying, const Area& area) {
     TRY(areas::insert(copying.to.areas, area));
-    if (area.object) area.object->references += area.range.pages();
+    retain_object(area);
     copying.to.mapped += area.range.pages();
     if (grants_nothing(area.protection)) copying.to.unreachable += area.range.pages();
     TRY(split_all_large_pages(copying.from, area));
@@ -70,9 +70,7 @@ void copy_next_area(void* context, const Area& area) {
 
 void abandon_area(void* context, const Area& area) {
     abandon_pages(*static_cast<AddressSpace*>(context), area.range);
-    if (!area.object) return;
-    area.object->references -= area.range.pages() - 1;
-    release(*area.object);
+    release_object(area);
 }
 
 } // namespace

@@ -92,7 +92,7 @@ VirtAddr execute_line(const AddressSpace* space);
 /// Areas that may be executed go into the executable arena, those that may be written never do: write and execute together are
 /// refused, and so is what would lie on the wrong side.
 /// @return the begin
-///         Error::InvalidArgument  0 pages, Write and Execute together, Write without Read
+///         Error::InvalidArgument  0 pages, Write and Execute together, Write without Read, Shared without an object
 ///         Error::Misaligned, OutOfRange  a fixed place that is none
 ///         Error::Exists           FixedIfFree
 ///         Error::AccessDenied     a fixed place in the wrong arena for its protection
@@ -115,7 +115,8 @@ void place_heap(AddressSpace* space, VirtAddr image_end);
 VirtAddr heap_begin(const AddressSpace* space);
 VirtAddr heap_end(const AddressSpace* space);
 /// Moves the break, in bytes: the heap's area grows or shrinks by whole pages.
-/// @return Error::OutOfMemory, LimitReached, OutOfRange (below the heap's begin), Exists (something is in the way)
+/// @return Error::OutOfMemory, LimitReached, OutOfRange (below the heap's begin), Exists (something is in the way, or would lose the
+///         guard page that a stack has below it)
 Result<void> set_heap_end(AddressSpace* space, VirtAddr end);
 
 /// Maps the first pages of a stack, where it has room to grow to the limit's size with a guard page below it; without
@@ -129,7 +130,7 @@ Result<VirtAddr> place_image(AddressSpace* space, size_t text_pages, size_t data
 /// Gives the frames of private pages without an object back; the next look shows zeros (madvise MADV_DONTNEED).
 Result<void> discard(AddressSpace* space, AddressRange range);
 
-/// Makes one page present, as its area says: zeros, or the object's page. Nothing happens when it is.
+/// Makes one page present before anybody looks, as its area says: a zeroed frame, or the object's. Nothing happens when it is.
 /// @return Error::NotMapped (no area), OutOfMemory, LimitReached, DeviceError, OutOfRange (past the object's end)
 Result<void> resolve_page(AddressSpace* space, VirtAddr address);
 

@@ -1,6 +1,7 @@
 #include "mm/space/fault_services.h"
 
 #include "lib/panic.h"
+#include "mm/paging/tlb.h"
 #include "mm/physical/frame_memory.h"
 #include "mm/physical/frames.h"
 #include "mm/space/present_pages.h"
@@ -52,6 +53,7 @@ Result<void> add_page(AddressSpace* space, const Area& area, VirtAddr page, Fram
     const size_t pages = static_cast<uint32_t>(size) / kPageSize;
     if (space->resident + pages > space->limits.resident) return Error::LimitReached;
     Rights rights = rights_of(area.protection);
+    if constexpr (CONFIG_MEMORY_DEBUGGING) KASSERT("a page that is shown was absent", !is_present(space->directory, page));
     KASSERT("a page grants no more than its area", access == Access::ReadOnly || rights.access == Access::ReadWrite);
     rights.access = access;
     TRY(page_table::map(space->directory, page, frame, 1, size, rights));
@@ -69,6 +71,7 @@ Result<FrameNumber> page_table_for(AddressSpace* space, VirtAddr address) {
     TRY(page_table::map(space->directory, page, zeros, 1, PageSize::Small, {Access::ReadWrite, Privilege::User, Scope::Local}));
     const FrameNumber table = directory_entry(space->directory, address).frame();
     entry_of(frame_memory(table), page) = Pte::empty();
+    if (space->directory == active_directory()) tlb::invalidate_page(page);
     return table;
 }
 

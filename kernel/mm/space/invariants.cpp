@@ -4,6 +4,7 @@
 
 #include "lib/panic.h"
 #include "mm/physical/frame_table.h"
+#include "mm/space/fault_services.h"
 #include "mm/space/present_pages.h"
 #include "mm/space/space.h"
 #include "mm/space/user_layout.h"
@@ -37,6 +38,10 @@ void check_page(const Area& area, const PresentPage& page) {
             frame.order == (page.size == PageSize::Large ? kLargeOrder.value() : 0));
     KASSERT("a private page that may be written has no other owner",
             area.sharing == Sharing::Shared || page.rights.access == Access::ReadOnly || frame.references == 1);
+    KASSERT("nobody may write to the frame of zeros", page.frame != zero_frame() || page.rights.access == Access::ReadOnly);
+    KASSERT("the frame of zeros has a reference of its own, and shows where nothing else is shown",
+            page.frame != zero_frame() || (frame.references > 1 && !area.object));
+    KASSERT("a large page is private memory of zeros", page.size == PageSize::Small || (area.sharing == Sharing::Private && !area.object));
 }
 
 void check_attributes(const Area& area) {
@@ -46,6 +51,7 @@ void check_attributes(const Area& area) {
     KASSERT("an object has a reference for every page of its areas",
             area.object == nullptr || area.object->references >= area.range.pages());
     KASSERT("an area without an object shows no page of one", area.object != nullptr || area.first_page == 0);
+    KASSERT("what is shared is an object", area.object != nullptr || area.sharing == Sharing::Private);
 }
 
 void check_area(void* context, const Area& area) {

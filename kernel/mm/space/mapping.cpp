@@ -13,17 +13,6 @@ namespace {
 
 AddressSpace& space_of(void* context) { return *static_cast<AddressSpace*>(context); }
 
-/// Every page of an area holds a reference of its object (space.h).
-void retain_object(const Area& area) {
-    if (area.object) area.object->references += area.range.pages();
-}
-
-void release_object(const Area& area) {
-    if (!area.object) return;
-    area.object->references -= area.range.pages() - 1;
-    release(*area.object);
-}
-
 /// A part of an area goes: called by areas::remove().
 void take_away(void* context, const Area& part) {
     AddressSpace& space = space_of(context);
@@ -86,6 +75,7 @@ Result<AddressRange> make_room(AddressSpace& space, const MapRequest& request) {
 Result<VirtAddr> map(AddressSpace* space, const MapRequest& request) {
     if (request.pages == 0) return Error::InvalidArgument;
     TRY(check_protection(request.protection));
+    if (request.sharing == Sharing::Shared && !request.object) return Error::InvalidArgument; // whose pages would they share?
     if (request.object && request.first_page > UINT32_MAX - request.pages) return Error::InvalidArgument;
     const AddressRange range = TRY(make_room(*space, request));
     const Area area{.range = range,

@@ -37,19 +37,18 @@ Result<FrameNumber> copy_of(FrameNumber frame) {
     return copy;
 }
 
-/// The object's page is everybody's: only an area that shares it, or never writes it, may show it as it is.
-Result<FrameNumber> object_page(const Area& area, VirtAddr page) {
-    const size_t index = area.first_page + AddressRange{area.range.begin, page}.pages();
-    const FrameNumber frame = TRY(area.object->operations->page(*area.object, index));
-    if (area.sharing == Sharing::Shared || !area.protection.write) return frame;
-    const Result<FrameNumber> copy = copy_of(frame);
-    must_release(frame);
-    return copy;
-}
-
 /// The frame that `page` of the area shows first, with a reference for it.
 Result<FrameNumber> first_contents(const Area& area, VirtAddr page) {
-    return area.object ? object_page(area, page) : frames::allocate(Zone::High, Contents::Zeroed);
+    if (!area.object) return frames::allocate(Zone::High, Contents::Zeroed);
+    return area.object->operations->page(*area.object, area.first_page + AddressRange{area.range.begin, page}.pages());
+}
+
+/// What the page tables say for a page of the area that shows `frame`: a private page is written to by its only owner.
+Rights rights_for(const Area& area, FrameNumber frame) {
+    Rights rights = rights_of(area.protection);
+    const bool is_own = area.sharing == Sharing::Shared || frame_table::info(frame).references == 1;
+    if (!is_own) rights.access = Access::ReadOnly;
+    return rights;
 }
 
 /// Maps a run of 4 MiB whose reference the caller has; drops that when it does not work.
@@ -73,22 +72,20 @@ Result<void> make_large_page(AddressSpace& space, const Area& area, VirtAddr pag
     return enter_large(space, page, TRY(frames::allocate_run(kLargeOrder, Zone::High, Contents::Zeroed)), area.protection);
 }
 
-/// Maps a frame whose reference the caller has; drops that when there is no page table for it.
-Result<void> enter(AddressSpace& space, VirtAddr page, FrameNumber frame, Protection protection) {
-    const Result<void> mapped = page_table::map(space.directory, page, frame, 1, PageSize::Small, rights_of(protection));
-    if (mapped.is_error()) {
-        must_release(frame);
-        return mapped;
-    }
-    ++space.resident;
-    return {};
+/// Maps a frame whose reference the caller has, in place of what was there; drops that reference when there is no page table.
+Result<void> enter(AddressSpace& space, const Area& area, VirtAddr page, FrameNumber frame) {
+    const Result<void> mapped = page_table::map(space.directory, page, frame, 1, PageSize::Small, rights_for(area, frame));
+    if (mapped.is_error()) must_release(frame);
+    return mapped;
 }
 
 } // namespace
 
 Result<void> make_page(AddressSpace& space, const Area& area, VirtAddr page) {
     if (space.resident >= space.limits.resident) return Error::LimitReached;
-    return enter(space, page, TRY(first_contents(area, page)), area.protection);
+    TRY(enter(space, area, page, TRY(first_contents(area, page))));
+    ++space.resident;
+    return {};
 }
 
 Result<void> make_present(AddressSpace& space, const Area& area) {
@@ -192,18 +189,6 @@ Result<void> split_all_large_pages(AddressSpace& space, const Area& area) {
     return {};
 }
 
-namespace {
-
-/// What the page tables say for one present page: private pages are written to by their only owner.
-Rights rights_now(const Area& area, const PresentPage& page) {
-    Rights rights = rights_of(area.protection);
-    const bool is_own = area.sharing == Sharing::Shared || frame_table::info(page.frame).references == 1;
-    if (!is_own) rights.access = Access::ReadOnly;
-    return rights;
-}
-
-} // namespace
-
 void update_rights(AddressSpace& space, const Area& area) {
     // Neighbours that get the same rights change together.
     AddressRange run{area.range.begin, area.range.begin};
@@ -214,7 +199,7 @@ void update_rights(AddressSpace& space, const Area& area) {
         KASSERT("protect() needs no memory when no large page is split", !changed.is_error());
     };
     for_each_present(space.directory, area.range, [&](const PresentPage& page) {
-        const Rights wanted = rights_now(area, page);
+        const Rights wanted = rights_for(area, page.frame);
         if (page.address != run.end || wanted != rights) {
             change();
             run.begin = page.address;
@@ -235,8 +220,7 @@ void abandon_pages(AddressSpace& space, AddressRange range) {
 
 namespace {
 
-/// The frame of a page that is the space's own, so that it may be written whatever the page's rights are. A page that shows its
-/// object's frame becomes a copy.
+/// The frame of a page, made the space's own first: what others show as well (its object, a child, all spaces) is copied.
 Result<FrameNumber> own_frame(AddressSpace& space, VirtAddr page) {
     const Area* area = areas::find(space.areas, page);
     if (!area) return Error::NotMapped;
@@ -247,8 +231,8 @@ Result<FrameNumber> own_frame(AddressSpace& space, VirtAddr page) {
     if (seen.size == PageSize::Large) return frame;
     if (frame_table::info(frame).references == 1) return frame;
     const FrameNumber copy = TRY(copy_of(frame));
-    make_absent(space, {page, page + kPageSize});
-    TRY(enter(space, page, copy, area->protection));
+    TRY(enter(space, *area, page, copy));
+    must_release(frame);
     return copy;
 }
 

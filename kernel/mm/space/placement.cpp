@@ -89,6 +89,8 @@ Result<void> set_heap_end(AddressSpace* space, VirtAddr end) {
     const VirtAddr old_top(align_up(space->heap_end.value(), kPageSize));
     const VirtAddr new_top(align_up(end.value(), kPageSize));
     if (new_top > old_top) {
+        const Area* const behind = areas::find(space->areas, new_top);
+        if (behind && behind->kind == AreaKind::Stack) return Error::Exists;
         TRY(map(space, {.pages = AddressRange{old_top, new_top}.pages(),
                         .protection = {.read = true, .write = true},
                         .kind = AreaKind::Heap,

@@ -46,7 +46,18 @@ inline constexpr bool grants_nothing(Protection protection) {
     return !protection.read && !protection.write && !protection.execute;
 }
 
-/// What the page tables say for pages of such an area. A page that grants nothing stays where it is, for the kernel only.
+/// For every page of an area with an object there is a reference of that.
+inline void retain_object(const Area& area) {
+    if (area.object) area.object->references += area.range.pages();
+}
+inline void release_object(const Area& area) {
+    if (!area.object) return;
+    area.object->references -= area.range.pages() - 1;
+    release(*area.object);
+}
+
+/// The most that the page tables say for pages of such an area: private pages that others show as well say less (copy_on_write.h). A page
+/// that grants nothing stays where it is, for the kernel only.
 inline constexpr Rights rights_of(Protection protection) {
     return {.access = protection.write ? Access::ReadWrite : Access::ReadOnly,
             .privilege = grants_nothing(protection) ? Privilege::Supervisor : Privilege::User,

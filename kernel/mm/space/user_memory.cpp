@@ -6,11 +6,15 @@
 #include "mm/space/space.h"
 
 extern "C" bool copy_with_fixup(void* to, const void* from, size_t bytes);
+extern "C" bool touch_with_fixup(void* byte);
 extern "C" int copy_text_with_fixup(char* to, const char* from, size_t bytes);
 
 namespace mm {
 
 namespace {
+
+/// Of the latest access that failed.
+constinit Error reason = Error::BadAddress;
 
 bool is_user_range(VirtAddr begin, size_t bytes) {
     return begin >= VirtAddr(kUserBegin) && begin < VirtAddr(kUserEnd) && bytes <= kUserEnd - begin.value();
@@ -35,15 +39,28 @@ bool may_try(VirtAddr begin, size_t bytes) {
 
 } // namespace
 
+void note_user_access_failed(Error why) { reason = why; }
+
 Result<void> copy_from_user(void* to, VirtAddr from, size_t bytes) {
     if (bytes == 0) return {};
-    if (!may_try(from, bytes) || !copy_with_fixup(to, pointer_to<void>(from), bytes)) return Error::BadAddress;
+    if (!may_try(from, bytes)) return Error::BadAddress;
+    if (!copy_with_fixup(to, pointer_to<void>(from), bytes)) return reason;
     return {};
 }
 
 Result<void> copy_to_user(VirtAddr to, const void* from, size_t bytes) {
     if (bytes == 0) return {};
-    if (!may_try(to, bytes) || !copy_with_fixup(pointer_to<void>(to), from, bytes)) return Error::BadAddress;
+    if (!may_try(to, bytes)) return Error::BadAddress;
+    if (!copy_with_fixup(pointer_to<void>(to), from, bytes)) return reason;
+    return {};
+}
+
+Result<void> prepare_user_write(VirtAddr to, size_t bytes) {
+    if (bytes == 0) return {};
+    if (!may_try(to, bytes)) return Error::BadAddress;
+    for (size_t done = 0; done < bytes; done += kPageSize - (to + done).page_offset()) {
+        if (!touch_with_fixup(pointer_to<void>(to + done))) return reason;
+    }
     return {};
 }
 
@@ -55,7 +72,7 @@ Result<size_t> copy_text_from_user(std::span<char> to, VirtAddr from) {
         const size_t bytes = std::min<size_t>(to.size() - length, kPageSize - begin.page_offset());
         if (!may_try(begin, bytes)) return Error::BadAddress;
         const int copied = copy_text_with_fixup(to.data() + length, pointer_to<char>(begin), bytes);
-        if (copied < 0) return Error::BadAddress;
+        if (copied < 0) return reason;
         length += copied;
         if (static_cast<size_t>(copied) < bytes) return length;
     }

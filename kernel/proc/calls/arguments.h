@@ -14,16 +14,12 @@
 namespace proc::calls {
 
 /// Copies a path from user memory.
-/// @return Error::BadAddress; Error::NotFound for one that is too long to name anything (fs/volume.h)
+/// @return as copy_text_from_user(); Error::NotFound for one that is too long to name anything (fs/volume.h)
 inline Result<void> copy_path(std::span<char> path, uint32_t address) {
     const Result<size_t> length = mm::copy_text_from_user(path, VirtAddr(address));
     if (length.is_error()) return length.error() == Error::OutOfRange ? Error::NotFound : length.error();
     return {};
 }
-
-/// Finds out whether user code could write so many bytes there, by writing what is there already: one byte of each page.
-/// @return Error::BadAddress
-Result<void> check_writable(VirtAddr address, size_t bytes);
 
 /// Bytes from `address` to the end of its page, but at most `bytes`.
 inline size_t bytes_in_page(VirtAddr address, size_t bytes) {

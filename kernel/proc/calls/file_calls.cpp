@@ -83,7 +83,7 @@ Result<uint32_t> read(const Arguments& arguments) {
         char buffer[kPiece];
         // Looked at first: what a console has handed out does not come back.
         const size_t wanted = transfer.piece();
-        if (const auto good = check_writable(transfer.at, wanted); good.is_error()) return transfer.end(good.error());
+        if (const auto good = mm::prepare_user_write(transfer.at, wanted); good.is_error()) return transfer.end(good.error());
         const Result<size_t> got = fs::read(file, buffer, wanted);
         if (got.is_error()) return transfer.end(got.error());
         if (const auto copied = mm::copy_to_user(transfer.at, buffer, got.value()); copied.is_error()) return transfer.end(copied.error());

@@ -1,4 +1,5 @@
 // What the kernel tells about itself.
+#include <algorithm>
 #include <cstddef>
 
 #include "abi/counters.h"
@@ -107,6 +108,13 @@ void visit(void* context, Process& process) {
     describe(process, search.info);
 }
 
+/// How long the text about a space's areas is.
+size_t maps_length(const mm::AddressSpace* space) {
+    size_t total = 0;
+    mm::report::maps(space, [](void* sum, const char*, size_t length) { *static_cast<size_t*>(sum) += length; }, &total);
+    return total;
+}
+
 void add_zone(abi::MemoryInfo& info, mm::Zone zone) {
     info.total += mm::watermarks::frames_of_memory(zone);
     info.free += mm::frame_allocator::free_frames(zone) + mm::frame_cache::hot_count(zone);
@@ -136,6 +144,10 @@ Result<uint32_t> maps(const Arguments& arguments) {
     const Process* const process = find(arguments[0]);
     if (process == nullptr || process->space == nullptr) return Error::NotFound;
     UserText text{VirtAddr(arguments[1]), arguments[2]};
+    // A page fault while the areas are walked would change what is walked: the buffer is made ready first. That may make the text longer.
+    for (size_t ready = 0, length; ready < (length = std::min(maps_length(process->space), text.left)); ready = length) {
+        TRY(mm::prepare_user_write(text.at, length));
+    }
     mm::report::maps(process->space, UserText::write, &text);
     TRY(text.result);
     return text.written;

@@ -65,7 +65,7 @@ Result<uint32_t> wait(const Arguments& arguments) {
     const VirtAddr status(arguments[1]);
     const bool wants_status = status != VirtAddr(0);
     // Before a child is forgotten whose end nobody would hear of.
-    if (wants_status) TRY(check_writable(status, sizeof(uint32_t)));
+    if (wants_status) TRY(mm::prepare_user_write(status, sizeof(uint32_t)));
     const Ended ended = TRY(child == kAnyChild ? wait_any() : proc::wait(child));
     if (wants_status) TRY(mm::write_user(status, ended.wait_status));
     return ended.pid;
