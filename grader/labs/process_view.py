@@ -31,7 +31,7 @@ MAX_MAPS = 48 << 10
 _MAPS_OFFSET = _HEAD.size + MAX_AREAS * _AREA.size
 
 _MAPS_LINE = re.compile(r"0x([0-9a-f]{8})-0x([0-9a-f]{8}) ([r-][w-][x-][ps]) +(\w+) +(\d+) KiB, +(\d+) resident, +(\d+) shared: "
-                        r"(zeros|(.+) from page (\d+?))(?:, (\d+) of 4 MiB)?")
+                        r"(zeros|(.+) from page (\d+?))(?:, (\d+) of 4 MiB)?(?:, (\d+) KiB in the frame of zeros)?")
 _MAPS_SUM = re.compile(r"(\d+) areas, (\d+) KiB, (\d+) resident, (\d+) shared, (\d+) of page tables")
 
 
@@ -110,14 +110,16 @@ class MapsLine:
     shared_kib: int
     backing: str  # "zeros", or the object's name
     first_page: int
+    zeros_kib: int  # in the frame of zeros
 
     @staticmethod
     def of(line: str) -> MapsLine | None:
         found = _MAPS_LINE.fullmatch(line)
         if not found:
             return None
-        begin, end, rights, kind, kib, resident, shared, _, name, first, _ = found.groups()
-        return MapsLine(int(begin, 16), int(end, 16), rights, kind, int(kib), int(resident), int(shared), name or "zeros", int(first or 0))
+        begin, end, rights, kind, kib, resident, shared, _, name, first, _, zeros = found.groups()
+        return MapsLine(int(begin, 16), int(end, 16), rights, kind, int(kib), int(resident), int(shared), name or "zeros", int(first or 0),
+                        int(zeros or 0))
 
 
 class Stopped(Protocol):
@@ -298,6 +300,8 @@ def _maps(view: ProcessView) -> Iterator[str]:
             yield f"the maps say {line!r} of the area {area} with {present} pages present"
         elif seen and (seen.backing == "zeros") != (area.object == 0):
             yield f"the maps say {line!r} of the area {area}: another backing"
+        elif seen and seen.zeros_kib != 4 * view.frames_of(area).count(view.zero_frame):
+            yield f"the maps say {line!r} of the area {area}, and {view.frames_of(area).count(view.zero_frame)} of its pages show the frame of zeros"
     found = _MAPS_SUM.fullmatch(total)
     if not found or tuple(map(int, found.groups())) != (len(view.areas), *(4 * n for n in (view.mapped, view.resident, view.shared, view.page_tables))):
         yield f"the maps end with {total!r}; there are {len(view.areas)} areas, {view.mapped} pages, {view.resident} resident, {view.shared} shared"

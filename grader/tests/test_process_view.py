@@ -144,6 +144,8 @@ WRONG: dict[str, tuple[str, Callable[[Process], object]]] = {
     "other residents in the maps": ("the maps say", lambda p: change_maps(p, 3, "0 resident", "4 resident")),
     "another page of the object in the maps": ("the maps say", lambda p: change_maps(p, 4, "page 5", "page 6")),
     "another backing in the maps": ("another backing", lambda p: change_maps(p, 2, "zeros", "/bin/it from page 0")),
+    "zeros that the maps do not tell": ("show the frame of zeros", lambda p: p.entries.update({STACK: ZEROS * PAGE | PRESENT | USER})),
+    "zeros that only the maps tell": ("show the frame of zeros", lambda p: change_maps(p, 5, "$", ", 8 KiB in the frame of zeros")),
     "another sum in the maps": ("the maps end with", lambda p: change_maps(p, 6, "6 areas", "7 areas")),
     "no sum in the maps": ("the maps end with", lambda p: p.maps.pop()),
 }
@@ -174,6 +176,7 @@ def test_untouched_pages_may_show_the_frame_of_zeros() -> None:
     process = Process()
     for page in range(3):
         process.entries[STACK + page * PAGE] = ZEROS * PAGE | PRESENT | USER
+    change_maps(process, 5, "$", ", 12 KiB in the frame of zeros")
     assert disagreements(process.view()) == []
 
 

@@ -6,13 +6,14 @@
 #include "mm/physical/frame_table.h"
 #include "mm/report/reports.h"
 #include "mm/space/address_space.h"
+#include "mm/space/fault_services.h"
 #include "mm/space/present_pages.h"
 
 namespace mm::report {
 
 namespace {
 
-constexpr size_t kMaxLine = 160;
+constexpr size_t kMaxLine = 192;
 constexpr size_t kMaxName = 48;
 
 const char* kind_name(AreaKind kind) {
@@ -57,6 +58,7 @@ struct PageCounts {
     size_t resident = 0;
     size_t shared = 0;
     size_t large = 0;
+    size_t zeros = 0;   ///< That show the frame of zeros: nobody has written to them yet.
 };
 
 PageCounts count_pages(const AddressSpace* space, AddressRange range) {
@@ -65,6 +67,7 @@ PageCounts count_pages(const AddressSpace* space, AddressRange range) {
         counts.resident += page.pages();
         if (frame_table::info(page.frame).references > 1) counts.shared += page.pages();
         counts.large += page.size == PageSize::Large;
+        counts.zeros += page.frame == spaces::zero_frame();
     });
     return counts;
 }
@@ -78,8 +81,9 @@ void write_area(void* context, const Area& area) {
     size_t length = format_into(line, "{x8}-{x8} {} {-7} {7} KiB, {7} resident, {7} shared: {}", area.range.begin, area.range.end,
                                 static_cast<const char*>(rights.text), kind_name(area.kind), area.range.pages() * 4,
                                 pages.resident * 4, pages.shared * 4, static_cast<const char*>(backing));
-    const std::span<char> rest = std::span(line).subspan(length);
-    length += pages.large > 0 ? format_into(rest, ", {} of 4 MiB\n", pages.large) : format_into(rest, "\n");
+    if (pages.large > 0) length += format_into(std::span(line).subspan(length), ", {} of 4 MiB", pages.large);
+    if (pages.zeros > 0) length += format_into(std::span(line).subspan(length), ", {} KiB in the frame of zeros", pages.zeros * 4);
+    length += format_into(std::span(line).subspan(length), "\n");
     maps.line(line, length);
 }
 

@@ -10,7 +10,7 @@ int show(int pid) {
         char* const text = static_cast<char*>(malloc(bytes));
         if (!text) return -abi::ENOMEM;
         const int length = maps(pid, text, bytes);
-        const bool complete = length < static_cast<int>(bytes) - 128; // longer than any line
+        const bool complete = length < static_cast<int>(bytes) - 256; // longer than any line
         if (complete && length > 0) write_all(abi::kStandardOutput, text, static_cast<size_t>(length));
         free(text);
         if (complete) return length;
