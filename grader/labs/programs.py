@@ -121,9 +121,9 @@ class Programs:
         """Waits for the end of a program that start() has started."""
         return self._ran(self.scenario.op("program.wait", process, note=note), checkpoints)
 
-    def let_run(self, times: int = 1, *, checkpoints: Sequence[str] = ()) -> Ran:
+    def let_run(self, times: int = 1, *, checkpoints: Sequence[str] = (), reader: Reader | None = None) -> Ran:
         """Lets everybody who is ready run, so many times. Nobody's end is waited for: only the text counts."""
-        ran = self._ran(self.scenario.op("program.yield", times), checkpoints)
+        ran = self._ran(self.scenario.op("program.yield", times), checkpoints, reader)
         ran.head = 0
         return ran
 
