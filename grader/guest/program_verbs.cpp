@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <span>
 
+#include "guest/family_view.h"
 #include "guest/harness.h"
 #include "guest/program_view.h"
 #include "lib/format.h"
@@ -82,6 +83,7 @@ Result<uint32_t> reach_checkpoint(VirtAddr name) {
     TRY(mm::copy_text_from_user(checkpoint_name, name));
     if (!is_name(checkpoint_name)) return Error::InvalidArgument;
     look_at(proc::current());
+    look_at_family();
     harness_checkpoint(checkpoint_name);
     return uint32_t{0};
 }
@@ -287,6 +289,7 @@ void areas(Call& call) {
 /// program.look PID NAME: stops the machine with the process in programs_guest::view.
 void look(Call& call) {
     look_at(process(call, 0));
+    look_at_family();
     harness_checkpoint(call.word(1));
 }
 
