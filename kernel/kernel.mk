@@ -58,25 +58,25 @@ $(OUT)/generated/config.h: $(CONFIGURATION) kernel/Kconfig kernel/tools/config.p
 build/.config:
 	@mkdir -p build && cp kernel/configs/defconfig $@
 
+# Compiles, or takes what another profile has of the same text; and writes what the object depends on.
+compile = $(Q)kernel/tools/compile.sh $(OUT) -c $< -o $@ $(CXX) $(FLAGS)
+
 $(OUT)/%.o: %.cpp kernel/kernel.mk $(OUT)/generated/config.h
 	$(call say,CXX,$<)
-	@mkdir -p $(@D)
-	$(Q)$(CXX) $(FLAGS) $(STRICT) -Igrader -MMD -MP -c $< -o $@
+	$(compile) $(STRICT) -Igrader
 
 $(OUT)/%.o: %.S kernel/kernel.mk $(OUT)/generated/config.h
 	$(call say,AS,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(FLAGS) -MMD -MP -c $< -o $@
 
-compile_piece = $(Q)mkdir -p $(@D) && $(CXX) $(FLAGS) $(1) -MMD -MP -c $< -o $@
-
 $(OUT)/reference/%.o: solutions/%.cpp kernel/kernel.mk $(OUT)/generated/config.h
 	$(call say,CXX,$<)
-	$(call compile_piece,$(STRICT))
+	$(compile) $(STRICT)
 
 $(OUT)/submission/%.o: %.cpp kernel/kernel.mk $(OUT)/generated/config.h
 	$(call say,CXX,$<)
-	$(call compile_piece)
+	$(compile)
 
 # All but the pieces, so that a submission is judged after compiling its own files only.
 $(OUT)/kernel.o: $(OBJECTS)

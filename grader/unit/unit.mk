@@ -63,7 +63,6 @@ $(OUT)/flags.txt: grader/unit/unit.mk
 
 $(OUT)/%.o: %.cpp grader/unit/unit.mk $(OUT)/generated/config.h
 	$(call say,HOST,$<)
-	@mkdir -p $(@D)
-	$(Q)$(COMPILER) $(call flags_of,$<) -Werror -Igrader/unit -MMD -MP -c $< -o $@
+	$(Q)kernel/tools/compile.sh $(OUT) -c $< -o $@ $(COMPILER) $(call flags_of,$<) -Werror -Igrader/unit
 
 -include $(foreach lab,$(LABS),$(patsubst %.o,%.d,$(call objects,$(lab))))
