@@ -65,7 +65,8 @@ def linked_pieces(pieces: str) -> set[str]:
     ("", []), ("02-paging", ["02-paging/page_table"]), ("paging", ["02-paging/page_table"]),
     ("04-heap 02-paging", ["02-paging/page_table", "04-heap/slab", "04-heap/kmalloc"])])
 def test_chosen_pieces_come_from_the_submission_and_the_others_from_the_reference(pieces, own):
-    everything = {"01-frames/memory_map", "02-paging/page_table", "03-buddy/frame_allocator", "04-heap/slab", "04-heap/kmalloc", "05-spaces/areas"}
+    everything = {"01-frames/memory_map", "02-paging/page_table", "03-buddy/frame_allocator", "04-heap/slab", "04-heap/kmalloc", "05-spaces/areas",
+                  "06-faults/demand", "07-cow/copy_on_write"}
     assert linked_pieces(pieces) == {f"{'submission/labs' if piece in own else 'reference'}/{piece}" for piece in everything}
 
 
@@ -78,7 +79,8 @@ def test_of_a_file_that_two_labs_write_the_submissions_is_linked_or_the_later_la
     assert linked == f"{allocator}/frame_allocator"
 
 
-@pytest.mark.parametrize("judged, allocator", [("01-frames", ""), ("02-paging", "03-buddy"), ("03-buddy", ""), ("04-heap", "03-buddy"), ("05-spaces", "03-buddy")])
+@pytest.mark.parametrize("judged, allocator", [("01-frames", ""), ("02-paging", "03-buddy"), ("03-buddy", ""), ("04-heap", "03-buddy"), ("05-spaces", "03-buddy"),
+                                               ("06-faults", "03-buddy"), ("07-cow", "03-buddy")])
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_grader_links_the_same_reference_as_make(profile, judged, allocator):
     """A judged lab's own files come from the submission alone, whichever other lab writes a file of that name."""
@@ -107,6 +109,73 @@ def test_a_students_tree_links_what_was_handed_out_for_its_profile(tmp_path):
         dry = make("-n", "PIECES=02-paging", "build/default/kernel.elf", cwd=tree)
         assert dry.returncode == 0, dry.stderr
         assert f" grader/prebuilt/{profile}/04-heap/slab.o " in dry.stdout and "submission/labs/02-paging/page_table.o" in dry.stdout
+
+
+# -- what profiles share -----------------------------------------------------------------------------------------------------
+
+
+class Compiler:
+    """kernel/tools/compile.sh in a folder of its own, with a compiler that notes what it compiles."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.noted = folder / "compiled.txt"
+        self.command = folder / "compiler"
+        self.command.write_text(f'#!/bin/sh\ncase " $* " in *" -c "*) echo "$*" >> {self.noted};; esac\nexec g++ "$@"\n')
+        self.command.chmod(0o755)
+        (folder / "one.cpp").write_text('#include "config.h"\n#include "other.h"\nint one() { return OTHER; }\n')
+        (folder / "two.cpp").write_text('#include "config.h"\nint two() { return CONFIG_TWO; }\n')
+        (folder / "other.h").write_text("#define OTHER 1 // as often as it takes\n")
+
+    def configure(self, profile: str, value: int) -> None:
+        generated = self.folder / "build" / profile / "generated"
+        generated.mkdir(parents=True, exist_ok=True)
+        (generated / "config.h").write_text(f"#define CONFIG_TWO {value}\n")
+
+    def __call__(self, profile: str, name: str, *flags: str) -> tuple[bool, bytes]:
+        """Compiles a file for a profile. Returns whether the compiler had to, and the object."""
+        out, before = f"build/{profile}", self.noted.exists() and self.noted.read_text()
+        target = self.folder / out / f"{name}.o"
+        done = subprocess.run([ROOT / "kernel/tools/compile.sh", out, "-c", f"{name}.cpp", "-o", f"{out}/{name}.o", self.command, "-g",
+                               f"-I{out}/generated", *flags], cwd=self.folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert f"{out}/{name}.o: {name}.cpp {out}/generated/config.h" in (self.folder / out / f"{name}.d").read_text()
+        return (self.noted.exists() and self.noted.read_text()) != before, target.read_bytes()
+
+
+def test_what_no_option_changes_is_compiled_for_one_profile(tmp_path):
+    compile_ = Compiler(tmp_path)
+    for profile, value in (("first", 1), ("second", 2)):
+        compile_.configure(profile, value)
+    ran, one = compile_("first", "one")
+    assert ran and compile_("second", "one") == (False, one)
+    assert [compile_(profile, "two")[0] for profile in ("first", "second")] == [True, True], "its text is another one"
+    assert compile_("second", "one", "-O1")[0], "with other flags"
+
+
+def test_a_change_is_compiled_whoever_has_an_older_object(tmp_path):
+    compile_ = Compiler(tmp_path)
+    for profile in ("first", "second", "third"):
+        compile_.configure(profile, 1)
+    compile_("first", "one"), compile_("second", "one")
+    (tmp_path / "other.h").write_text("#define OTHER 2\n")
+    ran, new = compile_("second", "one")
+    assert ran, "the first profile's is the old one"
+    assert compile_("third", "one") == (False, new)
+    compile_("first", "two")
+    (tmp_path / "build/first/two.sum").unlink()  # as while it is compiled
+    assert compile_("third", "two")[0]
+
+
+def test_what_does_not_compile_leaves_nothing_to_take(tmp_path):
+    compile_ = Compiler(tmp_path)
+    compile_.configure("first", 1), compile_.configure("second", 1)
+    compile_("first", "one")
+    (tmp_path / "other.h").write_text("#define OTHER nobody_knows\n")
+    for profile in ("first", "second"):
+        with pytest.raises(AssertionError, match="nobody_knows"):
+            compile_(profile, "one")
+    assert not list((tmp_path / "build").glob("*/one.sum"))
 
 
 def test_every_option_off_has_a_profile_of_its_own():
