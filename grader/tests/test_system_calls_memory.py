@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from system_calls import (
-    ABI, ANONYMOUS, BUFFER, CODE, EXEC, FIXED, MISSING, NO_REPLACE, O_RDONLY, O_RDWR, O_WRONLY, PAGE, PRIVATE, READ, SHARED, STORY, USER_BEGIN, USER_END,
-    WRITE, Calls, CallScript, Name, expect_errors, memory, runner,
+    ABI, ANONYMOUS, BUFFER, CODE, EXEC, FIXED, MISSING, NO_REPLACE, O_RDONLY, O_RDWR, O_WRONLY, PAGE, PRIVATE, READ, SHARED, SIGKILL, STORY, USER_BEGIN,
+    USER_END, WILLNEED, WRITE, Calls, CallScript, Name, expect_errors, memory, runner,
 )
 
 RIGHTS = READ | WRITE
 WRAPS = 0xFFFF_F000
+MORE_THAN_THERE_IS = 8192  # pages: 32 MiB, in a machine of 16
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +67,32 @@ def test_map_memory_refuses_with_einval(calls: Calls, address: int, length: int,
 
 def test_more_than_there_is(calls: Calls) -> None:
     script = CallScript()
-    refused = {script("MapMemory", 0, length, RIGHTS, PRIVATE | ANONYMOUS, -1, 0): "ENOMEM" for length in (64 << 20, 0x8000_0000, 0xB000_0000, 0xC000_0000)}
-    script("CreateShared", 0xFFFF_F000)  # may be promised: frames are taken when somebody attaches it
-    script("CreateShared", 64 << 20)
-    refused |= {script("AttachShared", number, 0, RIGHTS): "ENOMEM" for number in (0, 1)}
-    for number in (0, 1):
-        script("CloseShared", number)
+    refused = {script("MapMemory", 0, length, RIGHTS, PRIVATE | ANONYMOUS, -1, 0): "ENOMEM" for length in (0xB000_0000, 0xC000_0000, 0xFFFF_F000)}
+    script("CreateShared", 0xFFFF_F000)  # may be promised: there are no addresses for it
+    refused |= {script("AttachShared", 0, 0, RIGHTS): "ENOMEM"}
+    script("CloseShared", 0)
     still = memory(script, 100)
     run = calls(script)
     expect_errors(run, refused)
     assert run.error(still) == ""
+
+
+def test_what_was_promised_and_is_not_there_ends_who_touches_it(calls: Calls) -> None:
+    script = CallScript()
+    promised = {"private": memory(script, MORE_THAN_THERE_IS), "shared": memory(script, MORE_THAN_THERE_IS, flags=SHARED | ANONYMOUS)}
+    short = [script("Advise", begin, MORE_THAN_THERE_IS * PAGE, WILLNEED) for begin in promised.values()]
+    script("Advise", promised["private"], MORE_THAN_THERE_IS * PAGE, ABI["MADV_DONTNEED"])
+    script("UnmapMemory", promised["shared"], MORE_THAN_THERE_IS * PAGE)
+    with script.child() as child:
+        script.store(promised["private"], 1, MORE_THAN_THERE_IS * PAGE)
+    script("Wait", child, BUFFER)
+    ended = script.show(BUFFER, 4)
+    enough = memory(script, 1000)
+    taken = script("Advise", enough, 1000 * PAGE, WILLNEED)
+    run = calls(script)
+    expect_errors(run, {call: "ENOMEM" for call in short})
+    assert not any(run.error(name) for name in (*promised.values(), taken))
+    assert run.word(ended) == SIGKILL, "its parent goes on"
 
 
 def test_fixed_places(calls: Calls) -> None:
@@ -286,11 +303,17 @@ def test_limits_of_memory_hold_and_are_inherited(calls: Calls) -> None:
     with script.child() as child:
         refused[memory(script, 300)] = "ENOMEM"
     script("Wait", child, 0)
-    script("SetLimit", ABI["RLIMIT_RSS"], 0x1000)
-    refused[memory(script, 1)] = "ENOMEM"
+    with script.child() as child:
+        script("SetLimit", ABI["RLIMIT_RSS"], 0x1000)  # it has more already: these it keeps
+        more = memory(script, 1)
+        refused[script("Advise", more, PAGE, WILLNEED)] = "ENOMEM"
+        script.store(more, 1)
+    script("Wait", child, BUFFER)
+    ended = script.show(BUFFER, 4)
     run = calls(script)
     expect_errors(run, refused)
-    assert run.error(small) == ""
+    assert run.error(small) == run.error(more) == "", "resident pages are counted when somebody looks at them"
+    assert run.word(ended) == SIGKILL
 
 
 # --- what the kernel says ----------------------------------------------------------------------------------------------------
@@ -340,12 +363,16 @@ def test_memory_info_counts_what_is_mapped(calls: Calls) -> None:
     script = CallScript()
     script("MemoryInfo", BUFFER)
     before = script.show(BUFFER, 36)
-    memory(script, 100)
+    promised = memory(script, 100)
+    script("MemoryInfo", BUFFER)
+    between = script.show(BUFFER, 36)
+    script("Advise", promised, 100 * PAGE, WILLNEED)
     script("MemoryInfo", BUFFER)
     after = script.show(BUFFER, 36)
     run = calls(script)
-    first, second = ([int.from_bytes(run.bytes(name)[i:i + 4], "little") for i in range(0, 36, 4)] for name in (before, after))
+    first, mapped, second = ([int.from_bytes(run.bytes(name)[i:i + 4], "little") for i in range(0, 36, 4)] for name in (before, between, after))
     total, _, in_use, _, _, _, processes, *_ = first
     assert 3900 < total <= 16 * 256
+    assert mapped[2] - in_use <= 10, "nobody has looked at it"
     assert 100 <= second[2] - in_use <= 110
     assert processes == second[6] >= 2

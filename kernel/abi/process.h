@@ -25,8 +25,8 @@ struct ProcessInfo {
     ProcessState state;
     uint32_t mapped_pages, resident_pages, shared_pages, page_table_frames;
     uint32_t milliseconds;   ///< Of CPU time, from the timer's ticks.
-    FaultCounts faults;
     char name[kMaxProcessName];
+    FaultCounts faults;
 };
 
 /// What meminfo shows, in frames or pages.
