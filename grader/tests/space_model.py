@@ -1,14 +1,14 @@
 """What address spaces should be: a model page by page, and what a kernel shows of them, to be compared.
 
-A page of the model says who may do what with it, whether it is present, and what its first word is. Areas follow from the pages, so
-the model knows nothing of splitting and merging.
+A page of the model says who may do what with it, and which frame it shows, if any. A frame knows its first word and how many pages show
+it; copy-on-write follows from that. Areas follow from the pages, so the model knows nothing of splitting and merging.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from labs.process_view import MapsLine
 from paging.tables import PAGE, TableSet
@@ -19,6 +19,7 @@ READ, WRITE, EXECUTE = 4, 2, 1
 PROTECTIONS = ("---", "r--", "rw-", "r-x", "--x")
 NO_OBJECT = 16
 MAPPING = 2
+NEIGHBOURHOOD = 8  # pages that a read of a file looks around for
 
 
 def bits(protection: str) -> int:
@@ -26,22 +27,34 @@ def bits(protection: str) -> int:
     return sum(bit for bit, letter in ((READ, "r"), (WRITE, "w"), (EXECUTE, "x")) if letter in protection)
 
 
-@dataclass
+@dataclass(eq=False)
+class Frame:
+    """A frame of memory. What is kept (an object's page, everybody's zeros) has one owner more than the pages that show it."""
+
+    word: int
+    kept: bool = False
+    pages: int = 0
+
+    @property
+    def references(self) -> int:
+        return self.pages + self.kept
+
+
+@dataclass(eq=False)
 class File:
-    """A memory object: a file whose word i is seed + i, or shared memory of zeros (no seed). Pages that somebody wrote are in `written`."""
+    """A memory object: a file whose word i is seed + i, or shared memory of zeros (no seed). `frames`: what it has in memory."""
 
     number: int
     pages: int
     seed: int | None = None
-    written: dict[int, int] = field(default_factory=dict)
+    frames: dict[int, Frame] = field(default_factory=dict)
 
-    def first_word(self, page: int) -> int:
-        if page in self.written or self.seed is None:
-            return self.written.get(page, 0)
-        return self.seed + page * PAGE // 4
+    def frame(self, index: int) -> Frame:
+        word = 0 if self.seed is None else self.seed + index * PAGE // 4
+        return self.frames.setdefault(index, Frame(word, kept=True))
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Page:
     """One page of an area."""
 
@@ -49,22 +62,40 @@ class Page:
     shared: bool
     object: File | None = None
     index: int = 0
-    present: bool = True
-    own: int | None = None  # the first word of a frame of its own; None: the object's frame
-
-    def word(self) -> int:
-        return self.own if self.own is not None else self.object.first_word(self.index)
+    frame: Frame | None = None  # None: absent
+    writable: bool = False
 
     def continued_by(self, other: Page) -> bool:
         return ((self.protection, self.shared, self.object) == (other.protection, other.shared, other.object)
                 and (self.object is None or other.index == self.index + 1))
 
+    def show(self, frame: Frame) -> None:
+        self.hide()
+        frame.pages += 1
+        self.frame = frame
+        self.set_rights()
+
+    def hide(self) -> None:
+        if self.frame:
+            self.frame.pages -= 1
+        self.frame, self.writable = None, False
+
+    def set_rights(self) -> None:
+        """A private page is writable as long as nobody else shows its frame."""
+        self.writable = bool(self.protection & WRITE) and (self.shared or self.frame.references == 1)
+
+    @property
+    def is_past_end(self) -> bool:
+        return self.object is not None and self.index >= self.object.pages
+
 
 class Space:
-    """One address space: its pages by address."""
+    """One address space: its pages by address. `zeros`: the frame that untouched pages of all spaces show."""
 
-    def __init__(self, pages: dict[int, Page] | None = None) -> None:
-        self.pages = dict(pages or {})
+    def __init__(self, zeros: Frame, eager: bool) -> None:
+        self.pages: dict[int, Page] = {}
+        self.zeros = zeros
+        self.eager = eager
 
     # Each operation returns the name of the error that the kernel must report, or "".
 
@@ -75,25 +106,17 @@ class Space:
             return error
         if free and any(address in self.pages for address in addresses):
             return "Exists"
+        self.unmap(begin, count)
         for number, address in enumerate(addresses):
-            page = Page(bits(protection), shared, file, first + number if file else 0, present=False)
-            self.pages[address] = self.appear(page) if page.protection else page
+            self.pages[address] = page = Page(bits(protection), shared, file, first + number if file else 0)
+            if self.eager and page.protection:
+                self.resolve(address)
         return ""
-
-    def appear(self, page: Page) -> Page:
-        """The page, present; or as it was, behind the end of its object."""
-        if page.present:
-            return page
-        if page.object is None:
-            return replace(page, present=True, own=0)
-        if page.index >= page.object.pages:
-            return page
-        copied = not page.shared and page.protection & WRITE
-        return replace(page, present=True, own=page.object.first_word(page.index) if copied else None)
 
     def unmap(self, begin: int, count: int) -> str:
         for address in range(begin, begin + count * PAGE, PAGE):
-            self.pages.pop(address, None)
+            if page := self.pages.pop(address, None):
+                page.hide()
         return ""
 
     def protect(self, begin: int, count: int, protection: str) -> str:
@@ -101,50 +124,76 @@ class Space:
         error = wrong_protection(protection) or wrong_arena(begin, begin + count * PAGE, protection)
         if error or any(address not in self.pages for address in addresses):
             return error or "NotMapped"
-        for address in addresses:
-            page = self.pages[address]
-            changed = replace(page, protection=bits(protection))
-            if page.present and page.own is None and not page.shared and changed.protection & WRITE and changed != page:
-                changed = replace(changed, present=False)  # it showed the object's page; the next look makes a copy
-            self.pages[address] = changed
+        for page in (self.pages[address] for address in addresses):
+            is_change, page.protection = page.protection != bits(protection), bits(protection)
+            if page.frame and is_change:
+                page.set_rights()
         return ""
 
     def discard(self, begin: int, count: int) -> str:
         addresses = range(begin, begin + count * PAGE, PAGE)
         if any(address not in self.pages for address in addresses):
             return "NotMapped"
-        for address in addresses:
-            page = self.pages[address]
-            if page.object is None and not page.shared:
-                self.pages[address] = replace(page, present=False, own=None)
+        for page in (self.pages[address] for address in addresses):
+            if page.object is None:
+                page.hide()
         return ""
 
     def resolve(self, address: int) -> str:
-        if address not in self.pages:
-            return "NotMapped"
-        self.pages[address] = self.appear(self.pages[address])
-        return "" if self.pages[address].present else "OutOfRange"
-
-    def may(self, address: int, access: int) -> bool:
-        """Whether a checked copy of a word works; the page is present afterwards, if the access is one that it allows."""
+        """Makes a page present that nobody looks at yet."""
         page = self.pages.get(address)
-        if page is None or not page.protection or (access == WRITE and not page.protection & WRITE):
-            return False
-        self.pages[address] = self.appear(page)
-        return self.pages[address].present
+        if page is None or page.is_past_end:
+            return "OutOfRange" if page else "NotMapped"
+        if not page.frame:
+            page.show(page.object.frame(page.index) if page.object else Frame(0))
+        return ""
+
+    def read(self, address: int) -> str:
+        page = self.pages.get(address)
+        if page is None or not page.protection or (page.is_past_end and not page.frame):
+            return "BadAddress"
+        if not page.frame:
+            page.show(page.object.frame(page.index) if page.object else self.zeros)
+            if page.object and not page.shared:
+                for neighbour in self.neighbours(address):
+                    neighbour.show(neighbour.object.frame(neighbour.index))
+        return ""
+
+    def neighbours(self, address: int) -> Iterator[Page]:
+        """Absent pages of the same block and area whose contents the object has in memory."""
+        block = address - address % (NEIGHBOURHOOD * PAGE)
+        area = next(area for area in self.areas() if area[0] <= address < area[1])
+        for other in range(max(block, area[0]), min(block + NEIGHBOURHOOD * PAGE, area[1]), PAGE):
+            page = self.pages[other]
+            if not page.frame and page.index in page.object.frames:
+                yield page
 
     def write(self, address: int, word: int) -> str:
-        if not self.may(address, WRITE):
+        page = self.pages.get(address)
+        if page is None or not page.protection & WRITE or (page.is_past_end and not page.frame):
             return "BadAddress"
-        page = self.pages[address]
-        if page.own is None:
-            page.object.written[page.index] = word
-        else:
-            self.pages[address] = replace(page, own=word)
+        if page.shared:
+            page.show(page.object.frame(page.index))
+        elif not page.frame:
+            page.show(Frame(0))
+        elif not page.writable and page.frame.references > 1:
+            page.show(Frame(0))
+        page.frame.word, page.writable = word, True
         return ""
 
     def fork(self) -> Space:
-        return Space(self.pages)
+        """What is shared as an object the child looks up itself."""
+        child = Space(self.zeros, self.eager)
+        for address, page in self.pages.items():
+            child.pages[address] = copy = Page(page.protection, page.shared, page.object, page.index)
+            if page.frame and not page.shared:
+                copy.show(page.frame)
+                page.writable = copy.writable = False
+        return child
+
+    def leave(self) -> None:
+        for page in self.pages.values():
+            page.hide()
 
     # What it should look like.
 
@@ -196,22 +245,20 @@ def frames_of(tables: TableSet) -> dict[int, tuple[int, str]]:
             for run in tables.pages(USER_BEGIN, USER_END) for page in range(run.virtual, run.end, PAGE)}
 
 
-def rights_of(protection: int) -> str:
-    if not protection:
+def rights_of(page: Page) -> str:
+    if not page.protection:
         return "read-only supervisor"
-    return "writable user" if protection & WRITE else "read-only user"
+    return "writable user" if page.writable else "read-only user"
 
 
-def compare(space: Space, seen: Seen, owners: dict[int, int]) -> None:
-    """Areas, page tables, maps, statistics and the model say the same. `owners`: how many pages of all spaces show each frame."""
+def compare(space: Space, seen: Seen) -> None:
+    """Areas, page tables, maps, statistics and the model say the same."""
     assert seen.areas == space.areas()
     assert seen.execute_line == space.execute_line()
     pages = frames_of(seen.tables)
-    expected = {address: rights_of(page.protection) for address, page in space.pages.items() if page.present}
+    expected = {address: rights_of(page) for address, page in space.pages.items() if page.frame}
     assert {address: rights for address, (_, rights) in pages.items()} == expected
-    shared = {address for address, page in space.pages.items() if page.present and page.own is None}
-    for address in expected.keys() - shared:
-        assert owners[pages[address][0]] == 1, f"the page at {address:#x} has a frame of its own"
+    shared = {address for address, page in space.pages.items() if page.frame and page.frame.references > 1}
     tables = 1 + len(seen.tables.table_frames(USER_BEGIN, USER_END))
     assert seen.statistics == (len(space.pages), len(expected), len(shared), tables, len(seen.areas))
     compare_maps(space, seen, expected.keys(), shared)
