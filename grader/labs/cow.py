@@ -171,6 +171,22 @@ class CowScenario(Scenario):
         self._then(op, lambda op: self._forked(op, effect))
         return child
 
+    def fork_bare(self, parent: int) -> int:
+        """A child with its parent's areas and no page: share() has not been called."""
+        child = self._free_numbers.pop()
+        self._expect_ok(self.op("cow.fork_bare", parent, child))
+        self.model.fork_bare(parent, child)
+        return child
+
+    def share(self, parent: int, child: int, begin: int, count: int, *, note: str = "") -> Op:
+        """share() for one area, which has `count` pages from `begin` on."""
+        op = self.op("cow.share", parent, child, begin, note=note)
+        for at in range(begin // PAGE, begin // PAGE + count):
+            if at in self.model.spaces[parent].pages:
+                self.model.share(parent, child, at)
+        self._expect_ok(op)
+        return op
+
     def fork_short(self, parent: int, frames: int, *, note: str = "") -> Op:
         """A fork that must fail: share() gets so many frames, and needs more."""
         op = self.op("cow.fork", parent, self._free_numbers[-1], frames, note=note)
@@ -179,9 +195,10 @@ class CowScenario(Scenario):
                                          op.says, operation=op.number))
         return op
 
-    def write(self, space: int, address: int, *, note: str = "") -> Op:
-        """resolve_write() for a page that is present, read-only, private, in an area that may be written."""
-        op = self.op("cow.write", space, address // PAGE * PAGE, note=note)
+    def write(self, space: int, address: int, *, frames: int | None = None, note: str = "") -> Op:
+        """resolve_write() for a page that is present, read-only, private, in an area that may be written. With `frames` there are no more than
+        so many, which is enough."""
+        op = self.op("cow.write", space, address // PAGE * PAGE, *([] if frames is None else [frames]), note=note)
         effect = self.model.resolve_write(space, address // PAGE)
         self._then(op, lambda op: self._resolved(op, effect))
         return op
@@ -228,6 +245,18 @@ class CowScenario(Scenario):
         self._touch(address, (address % PAGE + size - 1) // PAGE + 1, 1)
         self._expect_ok(op)
         return op
+
+    def store_short(self, address: int, *, note: str = "") -> Op:
+        """A write by the active space that needs a frame and gets none: it fails, and nothing changes."""
+        op = self.op("cow.store", address, 1, 1, self.word(), 0, note=note)
+        self._then(op, lambda op: expect(op.values[0] == 0, "a write that needs a frame fails when there is none", f"it went through ({op})", operation=op.number))
+        return op
+
+    def write_into(self, space: int, address: int, *, note: str = "") -> None:
+        """Changes a word of a page that is the space's own, through its frame: no page table, no TLB and no piece has a say."""
+        seed = self.random.randrange(256)
+        self._expect_ok(self.op("copy.into", space, address, 4, seed, note=note))
+        self.model.write_into(space, address, int.from_bytes(bytes((seed + i * 7) & 0xFF for i in range(4)), "little"))
 
     # -- looking ---------------------------------------------------------------------------------------------------------
 

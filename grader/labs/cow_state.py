@@ -191,9 +191,9 @@ class StateCheck:
     # -- contents ------------------------------------------------------------------------------------------------------------
 
     def check_contents(self) -> None:
-        for number, wanted in self.state.expected.contents.items():
+        for number, made in self.state.expected.contents.items():
             seen = self.state.contents.get(self.places.get(number, -1))
-            if seen is None or seen == wanted:
+            if seen is None or seen == (wanted := bytes(made)):
                 continue
             offset = next(i for i in range(0, PAGE, 4) if seen[i : i + 4] != wanted[i : i + 4])
             words = [int.from_bytes(data[offset : offset + 4], "little") for data in (wanted, seen)]

@@ -8,8 +8,9 @@ is followed while it is written: nothing that the model needs to know is decided
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 PAGE = 4096
 SLOT_PAGES = 1024  # pages below one directory entry
@@ -35,13 +36,6 @@ class Frame:
     @property
     def owners(self) -> int:
         return self.pages + self.pinned
-
-    @property
-    def contents(self) -> bytes:
-        data = bytearray(self.base)
-        for offset, word in self.words.items():
-            struct.pack_into("<I", data, offset, word)
-        return bytes(data)
 
     def word(self, offset: int) -> int:
         return self.words.get(offset, struct.unpack_from("<I", self.base, offset)[0])
@@ -99,10 +93,46 @@ class Space:
 
     areas: dict[int, Attributes] = field(default_factory=dict)
     pages: dict[int, Page] = field(default_factory=dict)
+    in_slot: Counter[int] = field(default_factory=Counter)        # pages that are present, by directory entry
+    perhaps_in_slot: Counter[int] = field(default_factory=Counter)  # pages that may be
 
-    def slots(self, *, certain: bool = True) -> set[int]:
-        """The directory entries below which a page is present; without `certain` also those where one may be."""
-        return {number // SLOT_PAGES for number, page in self.pages.items() if not (certain and page.optional)}
+    @property
+    def tables(self) -> int:
+        """Directory entries below which a page is present."""
+        return len(self.in_slot)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is laid down which page tables there are."""
+        return self.perhaps_in_slot.keys() <= self.in_slot.keys()
+
+    def show(self, at: int, page: Page) -> None:
+        assert at not in self.pages
+        self.pages[at] = page
+        page.frame.pages += 1
+        (self.perhaps_in_slot if page.optional else self.in_slot)[at // SLOT_PAGES] += 1
+
+    def hide(self, at: int) -> None:
+        page = self.pages.pop(at, None)
+        if page:
+            page.frame.pages -= 1
+            _count_down(self.perhaps_in_slot if page.optional else self.in_slot, at // SLOT_PAGES)
+
+    def settle(self, at: int) -> bool:
+        """The page is present by now, whether or not it was. Whether that is new."""
+        page = self.pages[at]
+        if not page.optional:
+            return False
+        page.optional = False
+        _count_down(self.perhaps_in_slot, at // SLOT_PAGES)
+        self.in_slot[at // SLOT_PAGES] += 1
+        return True
+
+
+def _count_down(counter: Counter[int], key: int) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
 
 
 @dataclass
@@ -131,12 +161,26 @@ class SeenPage:
 
 
 @dataclass(frozen=True)
+class Contents:
+    """Of a frame at one moment."""
+
+    base: bytes
+    words: dict[int, int]
+
+    def __bytes__(self) -> bytes:
+        data = bytearray(self.base)
+        for offset, word in self.words.items():
+            struct.pack_into("<I", data, offset, word)
+        return bytes(data)
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """All spaces at one moment."""
 
     spaces: dict[int, dict[int, SeenPage]]
     owners: dict[int, int]     # owners of a frame that are no page, by the frame's number
-    contents: dict[int, bytes]
+    contents: dict[int, Contents]
     zero: int
 
 
@@ -157,15 +201,14 @@ class CowModel:
     def map(self, number: int, begin: int, pages: int, attributes: Attributes) -> None:
         space = self.spaces[number]
         for i in range(pages):
-            index = attributes.index + i if attributes.thing is not None else 0
-            space.areas[begin // PAGE + i] = Attributes(attributes.protection, attributes.shared, attributes.thing, index)
+            space.areas[begin // PAGE + i] = attributes if attributes.thing is None else replace(attributes, index=attributes.index + i)
 
     def protect(self, number: int, begin: int, pages: int, protection: str) -> None:
         """A private page may be written at once when nobody else shows its frame; else its first write copies."""
         space = self.spaces[number]
         for at in range(begin // PAGE, begin // PAGE + pages):
             old = space.areas[at]
-            space.areas[at] = new = Attributes(protection, old.shared, old.thing, old.index)
+            space.areas[at] = new = replace(old, protection=protection)
             if at in space.pages and old != new:
                 page = space.pages[at]
                 page.user, page.writable = new.user, new.writable and (new.shared or page.frame.owners == 1)
@@ -174,13 +217,13 @@ class CowModel:
         space = self.spaces[number]
         for at in range(begin // PAGE, begin // PAGE + pages):
             space.areas.pop(at, None)
-            self._hide(space, at)
+            space.hide(at)
         self._collect()
 
     def destroy(self, number: int) -> None:
         space = self.spaces.pop(number)
         for at in list(space.pages):
-            self._hide(space, at)
+            space.hide(at)
         self._collect()
 
     def release(self, thing: int) -> None:
@@ -192,21 +235,24 @@ class CowModel:
 
     def fork(self, parent: int, child: int) -> Effect:
         """The frames taken are the child's page tables."""
-        self.spaces[child] = Space(dict(self.spaces[parent].areas))
+        self.fork_bare(parent, child)
         for at in sorted(self.spaces[parent].pages):
             self.share(parent, child, at)
-        certain, possible = self.spaces[child].slots(), self.spaces[child].slots(certain=False)
-        return Effect(frames=len(certain), uncertain=certain != possible)
+        return Effect(frames=self.spaces[child].tables, uncertain=not self.spaces[child].is_certain)
+
+    def fork_bare(self, parent: int, child: int) -> None:
+        """A child with the areas, and no page."""
+        self.spaces[child] = Space(dict(self.spaces[parent].areas))
 
     def share(self, parent: int, child: int, at: int) -> None:
         """One page that is present in the parent."""
         source, target = self.spaces[parent], self.spaces[child]
         page = source.pages[at]
         if source.areas[at].shared:
-            self._show(target, at, Page(page.frame, page.writable, page.user, optional=True))
+            target.show(at, Page(page.frame, page.writable, page.user, optional=True))
             return
         page.writable = False
-        self._show(target, at, Page(page.frame, False, page.user))
+        target.show(at, Page(page.frame, False, page.user))
 
     def share_failed(self, parent: int) -> None:
         """share() had no memory, and the child is gone: pages of the parent may be read-only."""
@@ -224,8 +270,8 @@ class CowModel:
             page.writable = True
             return Effect(faults=1, last_owner=1)
         copy = self._new(page.frame.base, dict(page.frame.words))
-        self._hide(space, at)
-        self._show(space, at, Page(copy, True))
+        space.hide(at)
+        space.show(at, Page(copy, True))
         return Effect(faults=1, copied=1, frames=1)
 
     # -- accesses by user code, or for it --------------------------------------------------------------------------------
@@ -249,53 +295,55 @@ class CowModel:
         page.frame.words[address % PAGE] = word
         return effect
 
+    def write_into(self, number: int, address: int, word: int) -> None:
+        """Past the page tables, into what is there."""
+        self.spaces[number].pages[address // PAGE].frame.words[address % PAGE] = word
+
     def snapshot(self) -> Snapshot:
         frames = {page.frame for space in self.spaces.values() for page in space.pages.values()} | {self.zero}
         return Snapshot({number: {at: SeenPage(page.frame.number, page.writable, page.user, page.optional) for at, page in space.pages.items()}
                          for number, space in self.spaces.items()},
-                        {frame.number: frame.pinned for frame in frames}, {frame.number: frame.contents for frame in frames}, self.zero.number)
+                        {frame.number: frame.pinned for frame in frames}, {frame.number: Contents(frame.base, dict(frame.words)) for frame in frames}, self.zero.number)
 
     # -- demand paging, as the reference of lab 06 does it -----------------------------------------------------------------
 
     def _bring(self, space: Space, at: int, *, write: bool) -> Effect:
         """Makes a page present, if it is not."""
         if at in space.pages:
-            known, space.pages[at].optional = not space.pages[at].optional, False
-            return Effect(uncertain=not known)
+            return Effect(uncertain=space.settle(at))
         attributes = space.areas[at]
-        tables, frames = len(space.slots()), self._next
-        uncertain = len(space.slots(certain=False)) != tables
+        tables, frames, uncertain = space.tables, self._next, not space.is_certain
         if attributes.thing is not None:
             self._bring_thing(space, at, attributes, write)
         elif not write:
-            self._show(space, at, Page(self.zero, False))
+            space.show(at, Page(self.zero, False))
         elif self._is_large(space, at):
             first = at // SLOT_PAGES * SLOT_PAGES
             for number in range(first, first + SLOT_PAGES):
-                self._show(space, number, Page(self._new(), True))
+                space.show(number, Page(self._new(), True))
             return Effect(faults=1, frames=SLOT_PAGES)
         else:
-            self._show(space, at, Page(self._new(), True))
-        return Effect(faults=1, frames=self._next - frames + len(space.slots()) - tables, uncertain=uncertain)
+            space.show(at, Page(self._new(), True))
+        return Effect(faults=1, frames=self._next - frames + space.tables - tables, uncertain=uncertain)
 
     def _bring_thing(self, space: Space, at: int, attributes: Attributes, write: bool) -> None:
         thing = self.things[attributes.thing]
         frame = self._frame_of(thing, attributes.index)
         if attributes.shared:
-            self._show(space, at, Page(frame, attributes.writable))
+            space.show(at, Page(frame, attributes.writable))
         elif write:
-            self._show(space, at, Page(self._new(frame.base, dict(frame.words)), True))
+            space.show(at, Page(self._new(frame.base, dict(frame.words)), True))
         else:
-            self._show(space, at, Page(frame, False))
+            space.show(at, Page(frame, False))
             for other in self._neighbours(space, at, attributes):
-                self._show(space, other, Page(thing.frames[space.areas[other].index], False))
+                space.show(other, Page(thing.frames[space.areas[other].index], False))
 
     def _neighbours(self, space: Space, at: int, attributes: Attributes) -> Iterator[int]:
         """Pages of the same block and area whose contents are in memory."""
         block = at // NEIGHBOURHOOD * NEIGHBOURHOOD
         for other in range(block, block + NEIGHBOURHOOD):
             its = space.areas.get(other)
-            same = its and Attributes(its.protection, its.shared, its.thing, its.index - (other - at)) == attributes
+            same = its and replace(its, index=its.index - (other - at)) == attributes
             if same and other not in space.pages and its.index in self.things[its.thing].frames:
                 yield other
 
@@ -307,27 +355,15 @@ class CowModel:
     @staticmethod
     def _is_large(space: Space, at: int) -> bool:
         """Whether a first write brings 4 MiB: zeros all, and nothing there yet."""
-        slot = at // SLOT_PAGES
-        plain = space.areas[at]
-        return slot not in space.slots(certain=False) and all(space.areas.get(number) == plain for number in range(slot * SLOT_PAGES, (slot + 1) * SLOT_PAGES))
+        slot, plain = at // SLOT_PAGES, space.areas[at]
+        is_empty = slot not in space.in_slot and slot not in space.perhaps_in_slot
+        return is_empty and all(space.areas.get(number) == plain for number in range(slot * SLOT_PAGES, (slot + 1) * SLOT_PAGES))
 
     # -- frames ------------------------------------------------------------------------------------------------------------
 
     def _new(self, base: bytes = ZEROS, words: dict[int, int] | None = None, pinned: int = 0) -> Frame:
         self._next += 1
         return Frame(self._next, base, words or {}, pinned)
-
-    @staticmethod
-    def _show(space: Space, at: int, page: Page) -> None:
-        assert at not in space.pages
-        space.pages[at] = page
-        page.frame.pages += 1
-
-    @staticmethod
-    def _hide(space: Space, at: int) -> None:
-        page = space.pages.pop(at, None)
-        if page:
-            page.frame.pages -= 1
 
     def _collect(self) -> None:
         """Objects that nobody refers to any more let their frames go."""

@@ -30,12 +30,14 @@ namespace copy_on_write {
 /// Shows in `child` what `parent` has present in `area`. The child has the same area already, and no page of it.
 ///
 /// - **Private**: every present page shows the same frame in both, with one more reference, and is read-only in both. What was
-///   read-only before stays so. No frame is copied. Who can write again, resolve_write() finds out.
+///   read-only before stays so, and what user code could not reach stays out of its reach (the kernel's pages of an area that grants
+///   nothing). No frame is copied. Who can write again, resolve_write() finds out.
 /// - **Shared**: pages may be shown in the child as they are in the parent, with one more reference each; or left absent: the child's
 ///   first look finds them in the object. The parent's do not change.
 ///
 /// The child gets page tables only where it gets pages: 4 MiB without a present page cost nothing. No translation of the parent that
-/// still allows writing survives in the TLB (mm/paging/tlb.h). The accessed and dirty bits of the parent's entries stay.
+/// still allows writing survives in the TLB (mm/paging/tlb.h). The accessed and dirty bits of the parent's entries stay; the child's
+/// entries may have them, or begin without. Neither space need be active.
 ///
 /// @return Error::OutOfMemory when there is no frame for a page table. What is there stays: the caller destroys the child, which drops
 ///         one reference for every page that is present in it. Pages of the parent may be read-only then; that costs a fault each.
