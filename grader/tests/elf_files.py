@@ -219,8 +219,16 @@ def _places(cases: _Cases) -> None:
     cases.segment("variables in the place of stacks", "TooLarge", 1, address=at(0xBF00_0000))
     cases.segment("variables up to the stacks", "TooLarge", 1, address=at(0xBF00_0000 - PAGE), memory_bytes=PAGE * 2)
     cases.more("constants on both sides of the line", "TooLarge", Segment(0, at(0x1FFF_F000), PAGE + 64, PAGE + 64, R))
-    cases.segment("variables of more than memory", "OutOfMemory", 1, memory_bytes=0x8000_0000)
-    cases.segment("variables of all memory", "OutOfMemory", 1, memory_bytes=0x8C00_0000)
+    if cases.base.type == DYNAMIC:  # as far as text and variables may lie apart; fixed ones are huge(), and fine
+        cases.segment("more variables than fit between text and heap", "OutOfMemory", 1, memory_bytes=0x8000_0000)
+        cases.segment("more variables than user addresses", "OutOfMemory", 1, memory_bytes=0x8C00_0000)
+
+
+def huge(memory_bytes: int) -> Elf:
+    """A program with more variables than there is memory: zeros are promised, and most are never looked at."""
+    base = good(FIXED)
+    text, data = base.segments
+    return replace(base, segments=(text, replace(data, memory_bytes=memory_bytes)))
 
 
 def flipped(seed: int, count: int) -> Iterator[Hostile]:

@@ -107,6 +107,17 @@ def test_bits_changed_at_random_are_refused_or_harmless(machine: Machines) -> No
     assert good.exit_status == EXIT_STATUS
 
 
+def test_variables_of_more_than_memory_are_only_promised(machine: Machines) -> None:
+    sizes = (64 << 20, 0x8000_0000, 0x8C00_0000)
+    scenario = machine()
+    programs = Programs(scenario, {f"elf/huge{number}": elf_files.huge(size).packed() for number, size in enumerate(sizes)})
+    ran: list[Ran] = []
+    before, after = settled(programs, lambda: ran.extend(programs.run(f"/elf/huge{number}") for number in range(len(sizes))))
+    scenario.boot()
+    assert [one.exit_status for one in ran] == [EXIT_STATUS] * 2 * len(sizes)
+    assert after.value == before.value, "frames are lost"
+
+
 def test_what_is_no_file_is_no_program(machine: Machines) -> None:
     scenario = machine()
     programs = Programs(scenario)

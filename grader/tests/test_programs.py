@@ -221,7 +221,7 @@ def test_loading_without_memory_fails_and_leaves_nothing_behind(machine: Machine
     programs.load("/bin/image")
     before = programs.frames()
     loads = []
-    for frames in range(0, 60, 3):
+    for frames in range(24):  # what is not needed at once is not there yet
         scenario.op("frames.limit", frames)
         loads.append(programs.load("/bin/image"))
         scenario.op("frames.limit", "none")
