@@ -13,8 +13,8 @@ enum MapFlags : uint32_t {
 };
 enum Advice : uint32_t { MADV_NORMAL = 0, MADV_WILLNEED = 3, MADV_DONTNEED = 4 };
 enum Resource : uint32_t {
-    RLIMIT_STACK = 3,   ///< Bytes of a new program's stack.
-    RLIMIT_RSS = 5,     ///< Bytes that may be resident.
+    RLIMIT_STACK = 3,   ///< Bytes that a stack may grow to; beyond is SIGSEGV.
+    RLIMIT_RSS = 5,     ///< Bytes that may be resident. Mapping more is fine; who then touches a page too many is killed.
     RLIMIT_NPROC = 6,   ///< Processes that this one may have as living children.
     RLIMIT_NOFILE = 7,  ///< Open files.
     RLIMIT_AS = 9,      ///< Bytes in all areas.
