@@ -134,6 +134,7 @@ size_t free_frame_count() {
     return sum;
 }
 bool is_free_now(FrameNumber frame) { return frame.value() < place_in_list.size() && place_in_list[frame.value()] != kNowhere; }
+bool has_free_run(Order order) { return find_run(order, Zone::High) != kNowhere; }
 size_t frame_requests() { return requests; }
 
 } // namespace host

@@ -20,6 +20,8 @@ void start_frames(Runs runs, uint64_t seed = 1);
 /// Free frames of all zones.
 size_t free_frame_count();
 bool is_free_now(FrameNumber frame);
+/// Whether a run of this order, from any zone, could be had now.
+bool has_free_run(Order order);
 
 /// Calls of mm::frames that asked for frames, those that failed included.
 size_t frame_requests();
