@@ -26,7 +26,7 @@ from typing import Any
 from emulator.disk import program_disk
 from judge import paths
 from judge.scenario import Op, expect, fail
-from labs.process_view import KINDS, FaultCounts, ProcessView, disagreements
+from labs.process_view import FaultCounts, ProcessView, disagreements
 from labs.programs import Look, Programs, Ran
 from paging.tables import PAGE
 
@@ -35,7 +35,6 @@ MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS = 0x01, 0x02, 0x20
 CHECKPOINT, SIGSEGV = 1, 11
 NEIGHBOURHOOD = 8  # demand.h
 LARGE = 1024  # pages
-SHOWN_KINDS = (KINDS.index("heap"), KINDS.index("mapping"))
 
 # What a page shows.
 ZEROS, OWN, OBJECT, BIG = "the frame of zeros, read-only", "a frame of its own", "the file's own frame, read-only", "part of a large page"
@@ -144,6 +143,7 @@ class LazyScript:
         self.steps: list[Step] = []
         self.blocks: list[Block] = []
         self.checkpoints: list[str] = []
+        self.counts_signals = True
         self._names = 0
         self.do(f"catch {SIGSEGV}")
 
@@ -207,20 +207,32 @@ class LazyScript:
 
         self.steps.append(step)
 
-    def read_into(self, block: Block, offset: int, number: str, file: File, length: int) -> None:
-        """read(): the kernel writes the beginning of a file into a block."""
+    def read_into(self, block: Block, offset: int, number: str, file: File, asked: int, most: int | None = None) -> None:
+        """read(): the kernel writes the beginning of a file into a block; `most` bytes of it, where a bad page begins."""
         self.do(f"Seek {number} 0 0")
-        line = self.do(f"Read {number} {block.name}+{offset} {length}")
+        line = self.do(f"Read {number} {block.name}+{offset} {asked}")
+        length = asked if most is None else most
 
         def step(following: Following) -> None:
             got = following.result(line, "read()")
-            expect(got == length, f"read() of {length} bytes into memory that nobody has touched returns {length}", str(got),
+            expect(got == length, f"read() of {asked} bytes into memory that nobody has touched returns {length}", str(got),
                    "The kernel copies to user memory like user code would: its fault is resolved by the same rules.")
             for index in range(length):
                 page = (offset + index) // PAGE
                 block.written.setdefault(page, {})[(offset + index) % PAGE] = file.data[index]
             for page in range(offset // PAGE, (offset + length - 1) // PAGE + 1):
                 block.touch(page, write=True)
+
+        self.steps.append(step)
+
+    def returns(self, line: str, wanted: int) -> None:
+        """A system call that returns this."""
+        number = self.do(line)
+
+        def step(following: Following) -> None:
+            result = following.result(number, line)
+            expect(result == wanted, f"line {number} of the script, {line}, returns {wanted}", str(result),
+                   "A Signal for an access of the kernel's ends the copy, not the process: the answer is the same as for user code.")
 
         self.steps.append(step)
 
@@ -277,7 +289,7 @@ class LazyScript:
             if block.begin:
                 check_block(block, view, look.found, name, op)
         if following.last:
-            _check_counts(following, view, name)
+            _check_counts(following, view, name, self.counts_signals)
         following.last = (name, view, following.caught)
 
     # -- inside -------------------------------------------------------------------------------------------------------
@@ -302,8 +314,8 @@ class LazyScript:
 
 
 def read_pages(target: Any, view: ProcessView) -> dict[int, bytes]:
-    """The present small pages of heap and mappings, by address."""
-    pages = [page for area in view.areas if area.kind in SHOWN_KINDS for page in view.pages_of(area) if not page.large]
+    """The present small pages of a process, by address."""
+    pages = [page for area in view.areas for page in view.pages_of(area) if not page.large]
     return dict(zip((page.virtual for page in pages), target.physical_ranges([(page.frame * PAGE, PAGE) for page in pages]))) if pages else {}
 
 
@@ -333,7 +345,7 @@ def _origin(block: Block, page: int) -> str:
     return f"{source} with what was written" if block.written.get(page) else source
 
 
-def _check_counts(following: Following, view: ProcessView, name: str) -> None:
+def _check_counts(following: Following, view: ProcessView, name: str, counts_signals: bool) -> None:
     """Each fault is resolved once: as many as page tables have changed."""
     before_name, before, caught = following.last or ("", view, 0)
     faults: FaultCounts = view.faults.since(before.faults)
@@ -341,7 +353,7 @@ def _check_counts(following: Following, view: ProcessView, name: str) -> None:
     operation = following.ran.op.number
     expect(faults.outcomes["Retry"] == 0, f"{between} no access faults twice", f"{faults.outcomes['Retry']} faults were answered with Retry: {faults}",
            "Retry is for a page that is there already; what this fault has just shown is Resolved.", operation=operation)
-    expect(faults.outcomes["Signal"] == following.caught - caught, f"{between} {following.caught - caught} accesses are wrong", str(faults), operation=operation)
+    expect(not counts_signals or faults.outcomes["Signal"] == following.caught - caught, f"{between} {following.caught - caught} accesses are wrong", str(faults), operation=operation)
     new = view.resident - before.resident
     once = new - faults.neighbours - (LARGE - 1) * faults.hows["LargePage"] + faults.hows["Copied"] + faults.hows["LastOwner"]
     expect(faults.outcomes["Resolved"] == once, f"{between} each page that appeared took one fault, and none when it came as a neighbour: "
