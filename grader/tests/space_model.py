@@ -174,9 +174,9 @@ class Space:
             return "BadAddress"
         if page.shared:
             page.show(page.object.frame(page.index))
-        elif not page.frame:
-            page.show(Frame(0))
-        elif not page.writable and page.frame.references > 1:
+        elif not page.writable and (not page.frame or page.frame.references > 1):
+            if not page.frame and page.object:
+                page.object.frame(page.index)  # what is copied has been read, and stays
             page.show(Frame(0))
         page.frame.word, page.writable = word, True
         return ""
@@ -257,7 +257,9 @@ def compare(space: Space, seen: Seen) -> None:
     assert seen.execute_line == space.execute_line()
     pages = frames_of(seen.tables)
     expected = {address: rights_of(page) for address, page in space.pages.items() if page.frame}
-    assert {address: rights for address, (_, rights) in pages.items()} == expected
+    shown = {address: rights for address, (_, rights) in pages.items()}
+    assert shown == expected, {f"{page:#x}": (shown.get(page), expected.get(page)) for page in sorted({*shown, *expected})
+                               if shown.get(page) != expected.get(page)}
     shared = {address for address, page in space.pages.items() if page.frame and page.frame.references > 1}
     tables = 1 + len(seen.tables.table_frames(USER_BEGIN, USER_END))
     assert seen.statistics == (len(space.pages), len(expected), len(shared), tables, len(seen.areas))

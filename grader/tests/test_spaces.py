@@ -11,9 +11,9 @@ import pytest
 
 from paging.tables import PAGE
 from scripted import Boots, Run, Script, boots
-from space_model import PROTECTIONS, File, Frame, Seen, Space, compare, frames_of, parse_areas
+from space_model import PROTECTIONS, WRITE, File, Frame, Seen, Space, compare, frames_of, parse_areas
 
-WINDOWS = (0x1003_0000, 0x3000_0000, 0x1FFF_0000)  # executable arena, data arena, across the line
+WINDOWS = (0x1003_0000, 0x3000_0000, 0x3000_0000, 0x1FFF_0000)  # executable arena, data arena, across the line
 WINDOW_PAGES = 32
 SPACES = 6
 FRAME_INFO = 16  # bytes: kernel/mm/physical/frame_table.h
@@ -71,8 +71,8 @@ class Work:
 
     def step(self) -> None:
         number = self.random.choice(list(self.spaces))
-        operations = [self.map] * 5 + [self.unmap] * 3 + [self.protect] * 4 + [self.write] * 5 + [self.read] * 2
-        operations += [self.discard, self.resolve, self.fork, self.leave]
+        operations = [self.map] * 4 + [self.unmap] + [self.protect] * 3 + [self.write] * 12 + [self.read] * 5
+        operations += [self.discard, self.resolve, self.fork, self.fork, self.leave]
         self.random.choice(operations)(number, self.spaces[number])
 
     def range(self) -> tuple[int, int]:
@@ -80,11 +80,18 @@ class Work:
         count = self.random.randint(1, min(8, WINDOW_PAGES - first))
         return self.random.choice(WINDOWS) + first * PAGE, count
 
+    def address(self, space: Space) -> int:
+        """Of a page, mostly one of the space's."""
+        if space.pages and self.random.random() < 0.9:
+            writable = [address for address, page in space.pages.items() if page.protection & WRITE]
+            return self.random.choice(writable if writable and self.random.random() < 0.7 else list(space.pages))
+        return self.range()[0]
+
     def map(self, number: int, space: Space) -> None:
         begin, count = self.range()
         file = self.random.choice([None, None, *self.files])
         shared = self.random.random() < 0.4 if file else False
-        protection = self.random.choice([*PROTECTIONS, "rw-", "r--", "rwx", "-w-"])
+        protection = self.random.choice([*PROTECTIONS, "rw-", "rw-", "rw-", "r--", "rwx", "-w-"])
         free, first = self.random.random() < 0.5, self.random.randrange(8)
         line = (f"space.map {number} {count} {protection} {'shared' if shared else 'private'} {'free' if free else 'fixed'} {begin} "
                 f"{file.number if file else 'none'} {first}")
@@ -97,7 +104,7 @@ class Work:
     def protect(self, number: int, space: Space) -> None:
         begin, count = self.range()
         count = min(count, self.random.randint(1, 4))
-        protection = self.random.choice([*PROTECTIONS, "rw-", "rwx"])
+        protection = self.random.choice([*PROTECTIONS, "rw-", "rw-", "rwx"])
         self.expect(f"space.protect {number} {begin} {count} {protection}", space.protect(begin, count, protection))
 
     def discard(self, number: int, space: Space) -> None:
@@ -105,17 +112,17 @@ class Work:
         self.expect(f"space.discard {number} {begin} 1", space.discard(begin, 1))
 
     def resolve(self, number: int, space: Space) -> None:
-        begin, _ = self.range()
+        begin = self.address(space)
         self.expect(f"space.resolve {number} {begin + 123}", space.resolve(begin))
 
     def write(self, number: int, space: Space) -> None:
-        begin, _ = self.range()
+        begin = self.address(space)
         word = self.random.randrange(1 << 32)
         self.script.add(f"space.activate {number}")
         self.expect(f"copy.write {begin} {word}", space.write(begin, word))
 
     def read(self, number: int, space: Space) -> None:
-        begin, _ = self.range()
+        begin = self.address(space)
         self.script.add(f"space.activate {number}")
         operation = self.script.add(f"copy.read {begin}")
         self.errors[operation] = space.read(begin)
