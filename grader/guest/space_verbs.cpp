@@ -84,6 +84,27 @@ void unmap(Call& call) {
 
 /// space.protect SPACE BEGIN PAGES PROTECTION
 void protect(Call& call) { call.reply(spaces::protect(space(call, 0), range(call, 1), protection(call, 3))); }
+
+/// space.touch SPACE BEGIN PAGES read|write: page faults of user code at each page, as far as they are resolved. The decisions' hows, counted
+/// in their order (mm/fault/decision.h), and the last outcome.
+void touch(Call& call) {
+    AddressSpace* const target = space(call, 0);
+    const AddressRange where = range(call, 1);
+    const bool write = text_equal(call.word(3), "write");
+    uint32_t counts[fault::kHows + 1] = {};
+    for (VirtAddr page = where.begin; page < where.end; page = page + kPageSize) {
+        const auto seen = page_table::translate(spaces::directory(target), page);
+        if (!seen.is_error() && (!write || seen.value().rights.access == Access::ReadWrite)) continue; // the CPU would not ask
+        const FaultInfo fault{.address = page, .instruction = VirtAddr(kUserBegin), .present = !seen.is_error(), .write = write,
+                              .user = true, .reserved_bit = false};
+        const fault::Decision decision = fault::handle(target, fault, page);
+        ++counts[static_cast<size_t>(decision.how)];
+        counts[fault::kHows] = static_cast<uint32_t>(decision.outcome);
+        if (decision.outcome != fault::Outcome::Resolved) break;
+    }
+    call.reply(counts);
+}
+
 void discard(Call& call) { call.reply(spaces::discard(space(call, 0), range(call, 1))); }
 void resolve(Call& call) { call.reply(spaces::resolve_page(space(call, 0), address(call, 1))); }
 void is_resident(Call& call) { call.reply({spaces::is_resident(space(call, 0), address(call, 1))}); }
@@ -259,6 +280,7 @@ HARNESS_VERB("space.limits", limits);
 HARNESS_VERB("space.map", map);
 HARNESS_VERB("space.unmap", unmap);
 HARNESS_VERB("space.protect", protect);
+HARNESS_VERB("space.touch", touch);
 HARNESS_VERB("space.discard", discard);
 HARNESS_VERB("space.resolve", resolve);
 HARNESS_VERB("space.resident", is_resident);

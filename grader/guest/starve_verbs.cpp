@@ -7,6 +7,7 @@
 #include "mm/heap/slab.h"
 #include "mm/physical/frames.h"
 #include "mm/fault/copy_on_write.h"
+#include "mm/fault/page_fault.h"
 #include "mm/space/present_pages.h"
 #include "mm/space/user_memory.h"
 
@@ -35,7 +36,10 @@ struct Books {
 
 void stir(uint32_t& sum, uint32_t word) { sum = (sum ^ word) * 0x0100'0193; } // FNV-1a by words
 
-Books books_of(const AddressSpace* target) {
+/// Whether the books say what may be written: a fork() that fails may leave pages read-only, which costs a fault each and nothing else.
+enum class WriteRights : uint8_t { Count, Ignore };
+
+Books books_of(const AddressSpace* target, WriteRights rights) {
     slab::shrink();
     Books books{.frames = frames::in_use(),
                 .statistics = spaces::statistics(target),
@@ -54,7 +58,7 @@ Books books_of(const AddressSpace* target) {
         for (uint32_t i = 0; i < page.pages(); ++i) {
             stir(books.pages, page.address.value() + i * kPageSize);
             stir(books.pages, page.frame.value() + i);
-            stir(books.pages, page.rights.access == Access::ReadWrite);
+            if (rights == WriteRights::Count) stir(books.pages, page.rights.access == Access::ReadWrite);
             stir(books.pages, page.rights.privilege == Privilege::User);
         }
     });
@@ -72,6 +76,15 @@ Attempt attempt_of(const Result<T>& result) {
     else return {result.error(), 0};
 }
 
+/// A page fault of user code.
+Attempt fault_at(AddressSpace* target, VirtAddr at, bool write) {
+    const FaultInfo fault{.address = at, .instruction = VirtAddr(kUserBegin), .present = spaces::is_resident(target, at), .write = write,
+                          .user = true, .reserved_bit = false};
+    const fault::Decision decision = fault::handle(target, fault, at);
+    if (decision.outcome == fault::Outcome::OutOfMemory) return {Error::OutOfMemory, 0};
+    return {decision.outcome == fault::Outcome::Resolved ? Error::None : Error::InvalidArgument, static_cast<uint32_t>(decision.how)};
+}
+
 Attempt attempt(Call& call) {
     const char* const operation = call.word(0);
     AddressSpace* const target = space(call, 1);
@@ -81,6 +94,8 @@ Attempt attempt(Call& call) {
     if (text_equal(operation, "discard")) return attempt_of(spaces::discard(target, range(call, 2)));
     if (text_equal(operation, "heap")) return attempt_of(spaces::set_heap_end(target, address(call, 2)));
     if (text_equal(operation, "stack")) return attempt_of(spaces::map_stack(target));
+    if (text_equal(operation, "read") || text_equal(operation, "write")) return fault_at(target, address(call, 2), text_equal(operation, "write"));
+    if (text_equal(operation, "into")) return attempt_of(spaces::copy_into(target, address(call, 2), "hello", 6));
     if (text_equal(operation, "resolve")) return attempt_of(spaces::resolve_page(target, address(call, 2)));
     if (text_equal(operation, "fork")) {
         const Result<AddressSpace*> child = spaces::fork(target, copy_on_write::share);
@@ -93,7 +108,8 @@ Attempt attempt(Call& call) {
 /// Answers how often it failed, after how many failures something had changed, and the operation's value.
 void starve(Call& call) {
     const AddressSpace* const target = space(call, 1);
-    const Books before = books_of(target);
+    const WriteRights rights = text_equal(call.word(0), "fork") ? WriteRights::Ignore : WriteRights::Count;
+    const Books before = books_of(target, rights);
     uint32_t changed = 0;
     for (uint32_t failures = 0; failures < kMostFailures; ++failures) {
         frames::fail_after(failures);
@@ -102,7 +118,7 @@ void starve(Call& call) {
         spaces::check_invariants(target);
         if (made.error == Error::None) return call.reply({failures, changed, made.value});
         if (made.error != Error::OutOfMemory) return call.reply(made.error);
-        changed += !(books_of(target) == before);
+        changed += !(books_of(target, rights) == before);
     }
     call.reply(Error::LimitReached);
 }

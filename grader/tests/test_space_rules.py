@@ -16,7 +16,10 @@ from test_spaces import text_of
 DATA = 0x3000_0000
 LARGE = 4 << 20
 OUTCOMES = ("resolved", "retry", "signal", "out of memory")
-REASONS = ("", "null", "kernel", "not mapped", "guard", "not readable", "not writable", "not executable", "past end", "device")
+REASONS = ("", "null", "kernel", "not mapped", "guard", "not readable", "not writable", "not executable", "past end", "device",
+           "stack limit")
+RESOLVED, OUT_OF_MEMORY = 0, 3
+HOWS = ("", "kernel table", "zero frame", "zeroed", "large page", "object page", "object copy", "copied", "last owner")
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +45,22 @@ class Expectations:
         place = place or ("fixed" if begin else "anywhere")
         return self.add(f"space.map {space} {pages} {protection} {sharing} {place} {begin} {file}", error)
 
+    def touch(self, begin: int | str, pages: int, access: str = "write", *, space: int = 0) -> int:
+        """Page faults of user code, until one is not resolved: touched() reads the answer."""
+        return self.add(f"space.touch {space} {begin} {pages} {access}")
+
     def checked(self, run: Run) -> Run:
         records = run.records()
         wrong = {self.script.lines[operation - 1]: records[operation].error for operation, error in self._expected.items()
                  if records[operation].error != error}
         assert not wrong, "operation: what it answered instead"
         return run
+
+
+def touched(run: Run, operation: int) -> tuple[dict[str, int], int]:
+    """How pages became present, and the outcome of the last fault."""
+    *counts, outcome = run.values(operation)
+    return {how: count for how, count in zip(HOWS, counts) if how and count}, outcome
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------------------
@@ -62,6 +75,7 @@ def test_requests_that_contradict_themselves_or_the_arenas_are_refused_and_chang
         work.map(1, protection, DATA + 0x10000, error="InvalidArgument")
         work.add(f"space.protect 0 {DATA} 1 {protection}", "InvalidArgument")
     work.map(0, error="InvalidArgument")
+    work.map(1, sharing="shared", error="InvalidArgument")  # shared with whom?
     work.map(1, "rw-", DATA + 1, error="Misaligned")
     work.map(1, "rw-", 0xC000_0000, error="OutOfRange")
     work.map(2, "rw-", 0xBFFF_F000, error="OutOfRange")
@@ -217,12 +231,17 @@ def test_objects_live_as_long_as_anybody_maps_them_and_read_each_page_once(boot)
     work.map(3, "r-x", 0x1000_0000, file="0 0")
     work.map(2, "rw-", DATA, file="0 1")
     work.map(3, "r--", DATA + 8 * PAGE, space=1, file="0 0")
+    counts[work.add("object.reads 0  ")] = (0, 0)
+    hows = {work.touch(0x1000_0000, 3, "read"): {"object page": 3}, work.touch(DATA, 2): {"object copy": 2},
+            work.touch(DATA + 8 * PAGE, 3, "read", space=1): {"object page": 1}}
     counts[work.add("object.reads 0")] = (3, 0)
     work.map(4, "rw-", DATA, space=1, sharing="shared", file="1 0")
+    hows[work.touch(DATA, 4, space=1)] = {"object page": 4}
     work.add("space.fork 1 2")
     counts[work.add("object.references 1")] = (9,)
-    work.map(1, "r--", DATA + 20 * PAGE, file="0 3", error="DeviceError")
-    work.map(2, "r--", DATA + 20 * PAGE, file="0 2", error="DeviceError")
+    work.map(2, "r--", DATA + 20 * PAGE, file="0 2")
+    work.add(f"space.resolve 0 {DATA + 21 * PAGE}", "DeviceError")
+    work.add(f"space.resolve 0 {DATA + 20 * PAGE}")
     past_end = work.map(4, "r--", DATA + 30 * PAGE, file="0 4")
     work.add(f"space.resolve 0 {DATA + 30 * PAGE}")
     work.add(f"space.resolve 0 {DATA + 31 * PAGE}", "OutOfRange")
@@ -239,7 +258,7 @@ def test_objects_live_as_long_as_anybody_maps_them_and_read_each_page_once(boot)
     counts[work.add("object.reads 0 ")] = (4, 0)
     work.add("space.check 0")
     work.add("space.destroy 0")
-    counts[work.add("object.reads 0  ")] = (4, 1)
+    counts[work.add("object.reads 0   ")] = (4, 1)
     work.add("vmalloc.shrink")
     released = work.add("paging.in_use")
     run = boot(work.script)
@@ -247,6 +266,7 @@ def test_objects_live_as_long_as_anybody_maps_them_and_read_each_page_once(boot)
     work.checked(run)
     assert {work.script.lines[operation - 1]: run.values(operation) for operation in counts} == {
         work.script.lines[operation - 1]: values for operation, values in counts.items()}
+    assert {operation: touched(run, operation) for operation in hows} == {operation: (how, RESOLVED) for operation, how in hows.items()}
     assert run.value(past_end) == DATA + 30 * PAGE
     assert run.value(released) == run.value(work.in_use)
 
@@ -281,8 +301,9 @@ def test_large_mappings_use_large_pages_until_a_part_of_one_changes(boot, profil
     work = Expectations()
     work.add("space.create 0 3")
     frames = work.add("paging.in_use")
-    begin = work.map(2500)  # two large pages and 452 small ones
-    work.add("space.statistics 0")
+    begin = work.map(2500)
+    untouched = work.add("space.statistics 0")
+    faults = work.touch(f"${begin}", 2500)  # two large pages and 452 small ones
     work.add("space.check 0")
     work.script.checkpoint("mapped")
     work.add("space.activate 0")
@@ -295,7 +316,8 @@ def test_large_mappings_use_large_pages_until_a_part_of_one_changes(boot, profil
     kept = work.add(f"copy.read ${begin}+{LARGE + 8192}")
     work.add("space.check 0")
     work.script.checkpoint("split")
-    work.add("space.fork 0 1")
+    forked = work.add("space.fork 0 1")
+    work.add("space.check 0")
     work.add("space.check 1")
     work.script.checkpoint("forked")
     work.add("space.activate 1")
@@ -307,6 +329,7 @@ def test_large_mappings_use_large_pages_until_a_part_of_one_changes(boot, profil
     parts = work.add("paging.in_use")
     for i in range(8):  # frames of the run that was taken apart serve others
         work.map(100, "rw-", DATA + i * 200 * PAGE, space=1)
+        work.touch(DATA + i * 200 * PAGE, 100, space=1)
     work.add("space.check 1")
     work.add("space.destroy 1")
     work.add("space.destroy 0")
@@ -331,14 +354,17 @@ def test_large_mappings_use_large_pages_until_a_part_of_one_changes(boot, profil
     assert [tables.translate(address + LARGE + page * PAGE).writable for page in (0, 2, 3, 1023)] == [False, False, True, True]
     assert not tables.translate(address + LARGE).large
     run.to_checkpoint("forked")
-    own, child = frames_of(tables), frames_of(run.tables(run.value(work.script.lines.index("space.fork 0 1") + 1)))
-    assert own.keys() == child.keys() and not {f for f, _ in own.values()} & {f for f, _ in child.values()}
+    own = frames_of(tables)
+    run_of_both = [frames_of(run.tables(number)) for number in (directory, run.value(forked))]
+    assert run_of_both[0] == run_of_both[1] == {page: (frame, "read-only user") for page, (frame, _) in own.items()}, "all shared"
     run.to_checkpoint("unmapped")
     assert len(frames_of(run.tables(directory))) == 1100
     run.to_end()
     work.checked(run)
+    assert run.values(untouched)[:2] == (2500, 0)
+    assert touched(run, faults) == ({"large page": 2, "zeroed": 452} if large else {"zeroed": 2500}, RESOLVED)
     assert run.value(kept) == run.value(copied) == 77
-    assert run.value(parts) - run.value(frames) >= 1100 + 2500
+    assert 2500 <= run.value(parts) - run.value(frames) < 2600, "the child has them all, and no page was copied"
     assert run.value(released) == run.value(work.in_use)
     memory, reserved, in_use, *zones = run.values(counts)
     assert memory - reserved == in_use + sum(zones), "every frame is accounted for"
@@ -347,15 +373,17 @@ def test_large_mappings_use_large_pages_until_a_part_of_one_changes(boot, profil
 def test_a_mapping_is_large_only_while_there_are_runs(boot):
     work = Expectations()
     work.add("space.create 0 3")
-    first = work.map(3000)
-    holes = [work.map(1024, "rw-") for _ in range(2)]
+    parts = [(work.map(pages), pages) for pages in (3000, 1024, 1024, 1024)]
+    faults = [work.touch(f"${begin}", pages) for begin, pages in parts]
     work.add("space.check 0")
-    work.add("space.maps 0")
     work.add("space.destroy 0")
     run = boot(work.script, megabytes=32)
     run.to_end()
     work.checked(run)
-    assert run.value(first) and all(run.value(hole) for hole in holes)
+    hows, outcomes = zip(*(touched(run, operation) for operation in faults))
+    assert outcomes == (RESOLVED,) * 4
+    large, small = (sum(how.get(kind, 0) for how in hows) for kind in ("large page", "zeroed"))
+    assert 0 < large < 5 and large * 1024 + small == 6072, "what no run is left for comes in small pages"
 
 
 # --- limits, memory ------------------------------------------------------------------------------------------------------------
@@ -366,9 +394,11 @@ def test_limits_hold_for_mappings_heap_and_stack(boot):
     work.add("space.create 0 3")
     work.add("space.limits 0 20 12 5")
     work.map(21, "---", error="LimitReached")
-    work.map(13, error="LimitReached")
     work.map(12, "rw-", DATA)
-    work.map(1, error="LimitReached")
+    work.map(1, "rw-", DATA + 16 * PAGE)
+    full, over = work.touch(DATA, 12), work.touch(DATA + 16 * PAGE, 1, "read")
+    work.add(f"space.resolve 0 {DATA + 16 * PAGE}", "LimitReached")
+    work.add(f"space.unmap 0 {DATA + 16 * PAGE} 1")
     work.map(8, "---", DATA + 20 * PAGE)
     work.map(1, "---", error="LimitReached")
     work.map(12, "r--", DATA, error="")  # in its own place
@@ -381,12 +411,14 @@ def test_limits_hold_for_mappings_heap_and_stack(boot):
     work.add(f"space.set_heap_end 0 ${heap}+1")
     work.add(f"space.set_heap_end 0 ${heap}+{2 * PAGE}")
     work.add(f"space.set_heap_end 0 ${heap}+{2 * PAGE - 5}")
+    work.touch(f"${heap}", 2)
     grown = work.add("space.statistics 0")
     ends = work.add("space.heap 0")
     work.map(1, "r--", f"${heap}+{3 * PAGE}", place="free")
     work.add(f"space.set_heap_end 0 ${heap}+{5 * PAGE}", "Exists")
     unchanged = work.add("space.heap 0")
-    stack = work.add("space.stack 0")
+    stack = work.add("space.stack 0")  # two pages, and room for five
+    work.add("space.stack 0")
     work.add("space.stack 0", "LimitReached")
     work.add(f"space.set_heap_end 0 ${heap}")
     work.add("space.limits 0 20 12 0")
@@ -397,10 +429,32 @@ def test_limits_hold_for_mappings_heap_and_stack(boot):
     run.to_end()
     work.checked(run)
     begin = run.value(heap)
-    assert run.values(grown)[:2] == (14, 6)
+    assert touched(run, full) == ({"zeroed": 12}, RESOLVED)
+    assert touched(run, over) == ({}, OUT_OF_MEMORY)
+    assert run.values(grown)[:2] == (14, 2)
     assert run.values(ends) == run.values(unchanged) == (begin, begin + 2 * PAGE - 5)
     assert run.value(stack) % PAGE == 0 and 0xBF00_0000 < run.value(stack) <= 0xC000_0000
-    assert run.values(final)[:2] == (18, 10)
+    assert run.values(final)[:2] == (17, 0)
+
+
+def test_the_heap_leaves_a_stack_its_guard_page(boot):
+    work = Expectations()
+    work.add("space.create 0 3")
+    stack = work.add("space.stack 0")
+    begin = f"${stack}-{2 * PAGE}"
+    work.add(f"space.place_heap 0 ${stack}-{6 * PAGE}")
+    work.add(f"space.set_heap_end 0 {begin}", "Exists")
+    work.add(f"space.set_heap_end 0 ${stack}-{3 * PAGE - 1}", "Exists")
+    work.add(f"space.set_heap_end 0 ${stack}-{3 * PAGE}")
+    grows = work.add(f"fault.handle 0 ${stack}-{3 * PAGE} write user")
+    work.add(f"space.set_heap_end 0 ${stack}-{5 * PAGE}")
+    has_grown = work.add(f"fault.handle 0 ${stack}-{3 * PAGE} write user")
+    work.add("space.check 0")
+    run = boot(work.script, profile="no-aslr")
+    run.to_end()
+    work.checked(run)
+    assert [OUTCOMES[run.values(operation)[0]] for operation in (grows, has_grown)] == ["signal", "resolved"]
+    assert REASONS[run.values(grows)[1]] == "guard"
 
 
 def test_every_point_of_running_out_of_memory_leaves_the_space_as_it_was(boot):
@@ -411,15 +465,27 @@ def test_every_point_of_running_out_of_memory_leaves_the_space_as_it_was(boot):
     work.add("space.create 5 3")  # brings the objects' pages in: they stay with the object, whoever asked for them
     work.map(5, "r--", DATA, space=5, file="0 0")
     work.map(12, "r--", DATA + 8 * PAGE, space=5, sharing="shared", file="1 0")
+    work.touch(DATA, 5, "read", space=5)
+    work.touch(DATA + 8 * PAGE, 12, "read", space=5)
+    file, shared = DATA + 16 * PAGE, DATA + 4 * LARGE
     starved = [work.add(f"space.starve {line}") for line in (
         f"map 0 5 rw- private fixed {DATA} none 0",
-        f"map 0 5 rw- private fixed {DATA + 16 * PAGE} 0 0",
+        f"map 0 5 rw- private fixed {file} 0 0",
         "map 0 3 r-x private fixed 0x10000000 0 1",
-        f"map 0 12 rw- shared fixed {DATA + 4 * LARGE} 1 0",
-        "map 0 10 r-- private anywhere 0 none 0",
+        f"map 0 12 rw- shared fixed {shared} 1 0",
         f"map 0 4 rw- private fixed {DATA + 8 * LARGE - 2 * PAGE} none 0",
         "stack 0",
+        f"write 0 {DATA + PAGE}",
+        f"write 0 {DATA + 3 * PAGE}",
+        f"read 0 {DATA + 8 * LARGE}",
+        f"write 0 {DATA + 8 * LARGE}",
+        f"write 0 {file + PAGE}",
+        "read 0 0x10000000",
+        f"write 0 {shared}",
+        f"into 0 {DATA + 8 * LARGE - 3}",
         "fork 0 1",
+        f"write 0 {DATA + PAGE}",
+        f"into 0 {DATA + 3 * PAGE}",
         f"unmap 0 {DATA + PAGE} 1",
         f"protect 0 {DATA + 3 * PAGE} 1 r--",
         "fork 0 2",
@@ -427,8 +493,10 @@ def test_every_point_of_running_out_of_memory_leaves_the_space_as_it_was(boot):
     heap = work.add("space.heap 0")
     starved.append(work.add(f"space.starve heap 0 ${heap}+{20 * PAGE}"))
     work.add("space.create 3 4")
-    starved += [work.add(f"space.starve map 3 1025 rw- private fixed {DATA + 4 * number * LARGE} none 0") for number in range(3)]
+    for number in range(3):
+        work.map(1025, "rw-", DATA + 4 * number * LARGE, space=3)
     starved += [work.add(f"space.starve {line}") for line in (
+        *(f"write 3 {DATA + 4 * number * LARGE + 5 * PAGE}" for number in range(3)),
         "fork 3 4",
         f"unmap 3 {DATA + 2 * PAGE} 3",
         f"protect 3 {DATA + 4 * LARGE + 2 * PAGE} 1 r--",
@@ -447,9 +515,9 @@ def test_every_point_of_running_out_of_memory_leaves_the_space_as_it_was(boot):
     work.checked(run)
     answers = {work.script.lines[operation - 1]: run.values(operation)[:2] for operation in starved}
     assert {line: changed for line, (_, changed) in answers.items() if changed} == {}, "operation: failures that changed something"
-    # The pieces may keep memory at hand for the split of an area; whatever else needs a frame must fail without one.
+    # The pieces may keep memory at hand for areas, and large pages are split once; whatever else needs a frame must fail without one.
     fed = [line for line, (failures, _) in answers.items() if not failures]
-    assert all(line.split()[1] in ("unmap", "protect") and line.split()[2] == "0" for line in fed), fed
+    assert all(line.split()[1] in ("map", "stack", "heap", "unmap", "protect", "discard") for line in fed), fed
     assert run.value(released) == run.value(work.in_use), "every frame is back"
 
 
@@ -466,7 +534,10 @@ def test_page_faults_are_decided_in_order(boot):
     work.map(1, "r-x", 0x1000_0000)
     work.map(1, "r--", DATA + 12 * PAGE, file="0 0")
     work.map(1, "r--", DATA + 16 * PAGE, file="0 5")
+    work.touch(DATA, 2)
+    work.touch(0x1000_0000, 1, "read")
     work.add(f"space.discard 0 {DATA} 1")
+    before = work.add("fault.statistics ")
     faults = [
         ("none", DATA, "read user", "signal", "not mapped"),
         ("none", 0, "write kernel", "signal", "null"),
@@ -495,10 +566,10 @@ def test_page_faults_are_decided_in_order(boot):
     counted = work.add("fault.statistics")
     work.add(f"space.discard 0 {DATA} 1")
     work.add("frames.limit 0")
-    starved = work.add(f"fault.handle 0 {DATA} read user")
+    starved = work.add(f"fault.handle 0 {DATA} write user")
     work.add("frames.limit none")
     work.add("space.limits 0 100 1 1")
-    limited = work.add(f"fault.handle 0 {DATA} read user")
+    limited = work.add(f"fault.handle 0 {DATA} write user")
     work.add("space.check 0")
     run = boot(work.script)
     run.to_end()
@@ -506,13 +577,15 @@ def test_page_faults_are_decided_in_order(boot):
     answers = [(OUTCOMES[a], REASONS[b]) for a, b in (run.values(operation) for operation in operations)]
     assert answers == [(outcome, reason) for *_, outcome, reason in faults]
     kinds = Counter(outcome for outcome, _ in answers)
-    assert run.values(counted) == (len(faults), kinds["resolved"], kinds["retry"], kinds["signal"], 0)
+    counts = tuple(after - earlier for after, earlier in zip(run.values(counted), run.values(before)))
+    assert counts == (len(faults), kinds["resolved"], kinds["retry"], kinds["signal"], 0)
     assert [OUTCOMES[run.values(operation)[0]] for operation in (starved, limited)] == ["out of memory"] * 2
 
 
 @pytest.mark.parametrize("address, words", [
     (DATA - 8, "guard page below the mapping area 0x30000000 to 0x30002000 (rw-p) of the active address space"),
     (DATA - 5000, "in no area of the active address space; the next is mapping 0x30000000 to 0x30002000"),
+    (DATA + 8, "in the mapping area 0x30000000 to 0x30002000 (rw-p) of the active address space; the kernel gets there by checked copies only"),
     (DATA + 0x2000, "a user address above all areas of the active address space"),
 ])
 def test_a_panic_at_a_user_address_says_what_is_near(boot, address, words):
