@@ -23,6 +23,7 @@
 #include "mm/paging/vmalloc.h"
 #include "mm/physical/frames.h"
 #include "mm/space/user_memory.h"
+#include "proc/calls/calls.h"
 #include "proc/console.h"
 #include "proc/process.h"
 #include "proc/program.h"
@@ -102,6 +103,17 @@ uint32_t frames_without_caches() {
     return depth < UINT32_MAX ? fill_stack(depth + 1) + local[0] : depth;
 }
 
+/// A system call that can have so many frames and no more, and what it returned. Its own arguments follow the number of frames.
+Result<uint32_t> starved(proc::system_calls::Handler call, const proc::system_calls::Arguments& arguments) {
+    proc::system_calls::Arguments own = arguments;
+    own.registers.ebx = arguments[2];
+    own.registers.ecx = arguments[3];
+    mm::frames::fail_after(arguments[1]);
+    const Result<uint32_t> result = call(own);
+    mm::frames::fail_never();
+    return result;
+}
+
 /// abi::SystemCall::Debug.
 Result<uint32_t> debug(const proc::system_calls::Arguments& arguments) {
     switch (static_cast<DebugCall>(arguments[0])) {
@@ -110,6 +122,8 @@ Result<uint32_t> debug(const proc::system_calls::Arguments& arguments) {
     case DebugCall::CheckInvariants: mm::spaces::check_invariants(proc::current().space); return uint32_t{0};
     case DebugCall::FailAfter: mm::frames::fail_after(arguments[1]); return uint32_t{0};
     case DebugCall::FailNever: return frames_without_caches();
+    case DebugCall::StarvedFork: return starved(proc::calls::fork, arguments);
+    case DebugCall::StarvedExec: return starved(proc::calls::execute, arguments);
     case DebugCall::OverflowStack: return fill_stack(0);
     }
     return Error::InvalidArgument;

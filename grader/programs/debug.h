@@ -18,5 +18,14 @@ inline void fail_after(uint32_t count) { system_call::debug(static_cast<uint32_t
 /// @return frames that the kernel has handed out, caches emptied
 inline uint32_t fail_never() { return system_call::debug(static_cast<uint32_t>(DebugCall::FailNever)); }
 
+/// fork() and exec(), which can have so many frames, while this process needs none itself.
+inline int starved_fork(uint32_t count) {
+    return static_cast<int>(system_call::debug(static_cast<uint32_t>(DebugCall::StarvedFork), count));
+}
+inline int starved_exec(uint32_t count, const char* path, const char* const* words) {
+    return static_cast<int>(system_call::system_call_with_six(abi::SystemCall::Debug, static_cast<uint32_t>(DebugCall::StarvedExec), count,
+                                                              system_call::word(path), system_call::word(words), 0, 0));
+}
+
 /// Has the kernel compare areas, page tables and counts of this process. It panics when they do not agree.
 inline void check_invariants() { system_call::debug(static_cast<uint32_t>(DebugCall::CheckInvariants)); }

@@ -12,5 +12,7 @@ enum class DebugCall : uint32_t {
     CheckInvariants,  ///< () -> 0, or a panic: areas, page tables and counts of this process agree.
     FailAfter,        ///< (count) -> 0. So many frames can still be had, then no more.
     FailNever,        ///< () -> frames that the kernel has handed out, after its caches have given back what they can. Ends FailAfter.
+    StarvedFork,      ///< (count) -> as Fork, which can have so many frames and no more. The caller lives on with all there are.
+    StarvedExec,      ///< (count, path, arguments) -> as Exec, with so many frames.
     OverflowStack,    ///< Does not return: the kernel calls itself until this process's kernel stack is full.
 };

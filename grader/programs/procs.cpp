@@ -301,10 +301,9 @@ void starve_fork() {
     uint32_t attempts = 0, strange = 0, leaks = 0;
     for (bool is_done = false; !is_done; ++attempts) {
         const uint32_t before = fail_never();
-        fail_after(attempts);
-        const int child = fork();
-        const uint32_t after = child == 0 ? 0 : fail_never();
+        const int child = starved_fork(attempts);
         if (child == 0) exit(5);
+        const uint32_t after = fail_never();
         if (child < 0 && child != -abi::ENOMEM) ++strange;
         if (child < 0 && after != before) ++leaks;
         check_invariants();
@@ -313,7 +312,7 @@ void starve_fork() {
         is_done = wait(child, &status) == child && abi::exit_status_of(status) == 5;
         if (fail_never() != before) ++leaks;
     }
-    printf("%s attempts, %u leaks, %u strange errors\n", attempts > 5 ? "many" : "few", leaks, strange);
+    printf("%s attempts, %u leaks, %u strange errors\n", attempts > 3 ? "many" : "few", leaks, strange);
 }
 
 /// The same with exec(): this process is as it was after every failure. The program that starts in the end is this one.
@@ -325,8 +324,7 @@ void starve_exec() {
         const uint32_t before = fail_never();
         snprintf(leaks_text, sizeof leaks_text, "%u", leaks);
         snprintf(strange_text, sizeof strange_text, "%u", strange);
-        fail_after(attempts);
-        const int error = exec("/bin/procs", words);
+        const int error = starved_exec(attempts, "/bin/procs", words);
         const uint32_t after = fail_never();
         if (error != -abi::ENOMEM) ++strange;
         if (after != before) ++leaks;
@@ -334,7 +332,6 @@ void starve_exec() {
     }
 }
 void fed() {
-    fail_never();
     printf("%u leaks, %u strange errors\n", arguments[0], arguments[1]);
 }
 
