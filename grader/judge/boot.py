@@ -227,11 +227,13 @@ class OneBoot:
         if sum(max(0, min(end, machine.memory_bytes) - begin) for begin, end in memory) <= SNAPSHOT_MEGABYTES << 20:
             table, count = (int.from_bytes(self.target.physical(image.symbol(f"mm::frame_table::(anonymous namespace)::{name}"), 4), "little")
                             for name in ("table", "entries"))
+        zeros = symbols.get("mm::spaces::(anonymous namespace)::zeros")
         layout = [NamedRange(symbols.get("kernel_begin", 0), symbols.get("kernel_end", 0), "kernel")]
         snapshot = take_snapshot(checkpoint.name, registers=checkpoint.registers, physical=self.target.physical, ranges=layout,
                                  memory_end=machine.memory_bytes, ticks=self.ticks, tables=checkpoint.tables, frame_table=table,
                                  frame_count=count, held=symbols.get("frames_guest::owned", 0), memory=memory,
-                                 directories=getattr(checkpoint.probe, "tables", None))
+                                 directories=getattr(checkpoint.probe, "tables", None),
+                                 zero_frame=zeros and (int.from_bytes(self.target.physical(zeros, 4), "little") or None))
         self.boots.snapshots_taken += 1
         write_json(folder / self.boots.test.id / f"{self.boots.snapshots_taken:02}.json", snapshot.to_json())
 

@@ -96,6 +96,7 @@ class Family:
         self.checkpoints: dict[str, Checkpoint] = {}
         self.pids: dict[int, int] = {}
         self.order: list[str] = []  # the checkpoints, as they come
+        self.titles: dict[str, str] = {}
         self._slots = self.random.sample(range(*_ARENA, 2), (_ARENA[1] - _ARENA[0]) // 2)  # of 8 MiB each
         self.turn = self.place(1)
         self.limit = self.random.randrange(8, 16)
@@ -263,13 +264,14 @@ class Family:
             self._step(who, "nothing", note="does nothing")
 
     def look(self, who: int, note: str = "") -> Seen:
-        """Stops the machine. The member's own process is the active one."""
+        """Stops the machine. The member's own process is the active one; `note` says, for `view`, what has happened."""
         name = f"look-{len(self.looks)}"
         seen = Seen(name, len(self.steps), {being.number: being.space for being in self.members if being.alive}, self)
         seen = Seen(name, seen.step, Space.copies(seen.spaces), self)
-        self._step(who, "look", len(self.looks), note=note or "stops the machine")
+        self._step(who, "look", len(self.looks), note="stops the machine")
         self.looks[seen.step] = seen
         self.order.append(name)
+        self.titles[name] = f"{name} {note}".strip()
         return seen
 
     # -- the run ---------------------------------------------------------------------------------------------------------
@@ -356,7 +358,7 @@ class Family:
 
     def _checkpoint(self, name: str, ran: Ran) -> Checkpoint:
         ranges = sorted({(block.begin, block.end) for seen in self.looks.values() for space in seen.spaces.values() for block in space.blocks})
-        checkpoint = Checkpoint(name, ran.op, lambda target: read_family(target, self.scenario.machine.memory_bytes, ranges), False)
+        checkpoint = Checkpoint(self.titles.get(name, name), ran.op, lambda target: read_family(target, self.scenario.machine.memory_bytes, ranges), False)
         checkpoint.word = name
         self.scenario.checkpoints.append(checkpoint)
         return checkpoint

@@ -43,7 +43,7 @@ def test_program_share(cow: CowScenario) -> None:
     family.settle()
     before = family.look(0)
     child = family.fork(0)
-    after = family.look(0, "stops the machine right after fork()")
+    after = family.look(0, "right after fork()")
     family.settle()
     settled = family.look(child)
     family.read(child, block, touched)
@@ -83,14 +83,14 @@ def test_program_write(cow: CowScenario) -> None:
     family.write(0, block)  # the TLB still knew that this page may be written
     family.settle()
     order = chance.sample(range(1, pages), 5)
-    start = family.look(child)
+    start = family.look(child, "before the writes")
     family.write(child, block + order[0] * PAGE)
-    one = family.look(child, "stops the machine after the child's write")
+    one = family.look(child, "after the child's write")
     family.write(0, block + order[1] * PAGE)
-    two = family.look(0, "stops the machine after the parent's write")
+    two = family.look(0, "after the parent's write")
     family.write(0, block + order[0] * PAGE)
     family.write(child, block + order[1] * PAGE)
-    last = family.look(child, "stops the machine after the last owners' writes")
+    last = family.look(child, "after the last owners' writes")
     for page in order[2:]:
         family.write(child if page % 2 else 0, block + page * PAGE + chance.randrange(1, 1000) * 4)
     for who in (0, child):
@@ -148,11 +148,11 @@ def test_program_kernel_writes(cow: CowScenario) -> None:
     family.settle()
     start = family.look(child)
     family.ask_limit(child, block + chance.randrange(1024) * 4)
-    one = family.look(child, "stops the machine after getrlimit()")
+    one = family.look(child, "after getrlimit()")
     family.read_file(child, file, block + 2 * PAGE - chance.randrange(1, 2000), PAGE + chance.randrange(2000, 4000))  # over three pages
-    family.look(child, "stops the machine after read()")
+    family.look(child, "after read()")
     family.end(grandchild, chance.randrange(1, 100), into=block + 5 * PAGE + chance.randrange(1024) * 4)
-    family.look(child, "stops the machine after wait()")
+    family.look(child, "after wait()")
     family.read_file(0, file, block + 6 * PAGE + chance.randrange(100, 2000), 1000)
     family.read_file(0, file, block + 7 * PAGE, PAGE)
     for who in (0, child):

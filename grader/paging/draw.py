@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from paging.snapshot import Snapshot, View, ZONES
+from paging.snapshot import USER_BEGIN, USER_END, Snapshot, View, ZONES
 from paging.tables import ACCESSED, DIRTY, PAGE, PageRun, TableSet, compare
 
 # Kind of a page -> character in a terminal and style in rich
@@ -44,8 +44,6 @@ KIND_WORDS = {
     "directory": "page directory", "allocated": "allocated", "cached": "in the frame cache", "free": "free", "conflict": "free, yet a page table",
 }
 
-# The layout of the kernel's address space, as docs/architecture.md has it
-USER_BEGIN, USER_END = 0x10000000, 0xC0000000
 KERNEL_RANGES = ((0, USER_BEGIN), (USER_END, 1 << 32))
 
 Segment = tuple[str, str]  # text, rich style ("" for plain)

@@ -34,7 +34,7 @@ svg.mm .hole { fill: url(#hatch); stroke: none; } svg.mm .zone { stroke: var(--l
               ("kernel-ro", "kernel-rw", "user-ro", "user-rw", "mixed", "recursive", "table", "directory", "free", "reserved",
                "kernel", "module", "allocated", "cached", "conflict"))
 
-_HATCH = ('<defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+HATCH = ('<defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
           '<rect width="5" height="5" fill="var(--hole)"/><path d="M0 0V5" stroke="var(--line)" stroke-width="1.4"/></pattern></defs>')
 
 _SLOTS = ('<defs><pattern id="slots" x="66" y="18" width="14" height="14" patternUnits="userSpaceOnUse">'
@@ -46,7 +46,8 @@ _BINS = 12    # in how many parts a PDE's 4 MiB are drawn
 _ENTRY = 10   # a PTE, gap included
 
 
-def _svg(width: float, height: float, label: str, body: Iterable[str], extra: str = "") -> str:
+def svg_element(width: float, height: float, label: str, body: Iterable[str], extra: str = "") -> str:
+    """A drawing with a label for those who do not see it; `extra` are its definitions."""
     return (f'<svg class="mm" xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
             f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">{extra}{"".join(body)}</svg>')
 
@@ -57,7 +58,8 @@ def _rect(x: float, y: float, width: float, height: float, kind: str, title: str
     return f"{rect}><title>{escape(title)}</title></rect>" if title else f"{rect}/>"
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "") -> str:
+def text_element(x: float, y: float, text: str, anchor: str = "start", kind: str = "") -> str:
+    """Text, escaped."""
     name = f' class="{kind}"' if kind else ""
     return f'<text{name} x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
 
@@ -70,14 +72,14 @@ def draw_directory(tables: TableSet, changed: set[int] = frozenset()) -> str:
     body = []
     for row in range(32):
         if row % 2 == 0:
-            body.append(_text(_LABEL - 8, 18 + row * _CELL + 10, f"{row << 27:08x}", "end"))
+            body.append(text_element(_LABEL - 8, 18 + row * _CELL + 10, f"{row << 27:08x}", "end"))
     for column in range(0, 32, 4):
-        body.append(_text(_LABEL + column * _CELL, 10, f"+{column * 4}M"))
+        body.append(text_element(_LABEL + column * _CELL, 10, f"+{column * 4}M"))
     body.append(_rect(_LABEL, 18, 32 * _CELL, 32 * _CELL, "slots"))
     for cell in directory_cells(tables):
         if cell.kind != "empty" or cell.index in changed:
             body.append(_cell(tables, cell, cell.index in changed))
-    return _svg(_LABEL + 32 * _CELL + 4, 18 + 32 * _CELL + 2, "page directory, 1024 entries of 4 MiB", body, _SLOTS)
+    return svg_element(_LABEL + 32 * _CELL + 4, 18 + 32 * _CELL + 2, "page directory, 1024 entries of 4 MiB", body, _SLOTS)
 
 
 def _cell(tables: TableSet, cell: Cell, changed: bool) -> str:
@@ -132,7 +134,7 @@ def draw_table(tables: TableSet, index: int, before: Sequence[int] | None = None
     words, pde = tables.tables[index], tables.directory[index]
     body = [_rect(_LABEL, 4, 32 * _ENTRY - 1, 32 * _ENTRY - 1, "track", radius=2)]
     for row in range(0, 32, 4):
-        body.append(_text(_LABEL - 8, 4 + row * _ENTRY + 9, f"{(index << 22) + (row << 17):08x}", "end"))
+        body.append(text_element(_LABEL - 8, 4 + row * _ENTRY + 9, f"{(index << 22) + (row << 17):08x}", "end"))
     for first, last in _joined(words):
         x, y = _LABEL + first % 32 * _ENTRY, 4 + first // 32 * _ENTRY
         title = f"{(index << 22) + first * PAGE:#010x}\n{describe_entry(words[first])}"
@@ -144,7 +146,7 @@ def draw_table(tables: TableSet, index: int, before: Sequence[int] | None = None
     for number, word in enumerate(words if before is not None else ()):
         if (before[number] ^ word) & ~(ACCESSED | DIRTY):
             body.append(_rect(_LABEL + number % 32 * _ENTRY, 4 + number // 32 * _ENTRY, _ENTRY - 1, _ENTRY - 1, "changed"))
-    return _svg(_LABEL + 32 * _ENTRY + 2, 32 * _ENTRY + 8, f"page table of PDE {index}", body)
+    return svg_element(_LABEL + 32 * _ENTRY + 2, 32 * _ENTRY + 8, f"page table of PDE {index}", body)
 
 
 def _joined(words: Sequence[int]) -> list[tuple[int, int]]:
@@ -178,10 +180,10 @@ def draw_frames(snapshot: Snapshot, before: Snapshot | None = None) -> str:
         per_row *= 2
     rows = (frames + per_row - 1) // per_row
     scale = _STRIP / per_row
-    body = [_text(_LABEL + 56, 10, f"a row is {size_words(per_row * PAGE)}")]
+    body = [text_element(_LABEL + 56, 10, f"a row is {size_words(per_row * PAGE)}")]
     for row in range(rows):
         y = 16 + row * _ROW
-        body.append(_text(_LABEL + 46, y + 9, f"{row * per_row * PAGE:08x}", "end"))
+        body.append(text_element(_LABEL + 46, y + 9, f"{row * per_row * PAGE:08x}", "end"))
         body.append(_rect(_LABEL + 56, y, _STRIP, _ROW - 4, "hole"))
     body += [rect for run in _drawable(snapshot, max(1, per_row // _STRIP)) for rect in _strips(run, per_row, scale)]
     body += [rect for run in _changed_frames(before, snapshot) for rect in _strips(run, per_row, scale, under=True)]
@@ -189,8 +191,8 @@ def draw_frames(snapshot: Snapshot, before: Snapshot | None = None) -> str:
         if begin < frames:
             top, bottom = 16 + begin / per_row * _ROW, 16 + min(end, frames) / per_row * _ROW - 4
             body.append(f'<path class="zone" d="M{_LABEL - 20} {top:g}V{max(bottom, top + 8):g}"/>')
-            body.append(_text(_LABEL - 26, max((top + bottom) / 2 + 3, top + 9), name, "end", "ink"))
-    return _svg(_LABEL + 60 + _STRIP, 16 + rows * _ROW + 2, "frames of physical memory by use", body, _HATCH)
+            body.append(text_element(_LABEL - 26, max((top + bottom) / 2 + 3, top + 9), name, "end", "ink"))
+    return svg_element(_LABEL + 60 + _STRIP, 16 + rows * _ROW + 2, "frames of physical memory by use", body, HATCH)
 
 
 def _drawable(snapshot: Snapshot, step: int) -> list[FrameRun]:
@@ -259,7 +261,7 @@ def legend(kinds: Iterable[str]) -> list[tuple[str, str]]:
         else:
             mark = _rect(0, 0, 13, 13, kind, radius=2)
         words = {"large": "4 MiB page", "global": "global", "changed": "changed since the checkpoint before"}
-        result.append((_svg(13, 13, kind, [mark], _HATCH if kind == "hole" else ""), words.get(kind) or KIND_WORDS[kind]))
+        result.append((svg_element(13, 13, kind, [mark], HATCH if kind == "hole" else ""), words.get(kind) or KIND_WORDS[kind]))
     return result
 
 

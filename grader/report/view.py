@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.text import Text
 
 from judge.table import Table as Figures
-from paging import svg
+from paging import sharing_svg, svg
 from paging.draw import Line, changed_slots, changes, draw_text, findings_of, own_pages, plain, range_rows, register_words, same, view_title
+from paging.sharing import FrameNames, sharing_of, sharing_text
 from paging.snapshot import Snapshot, View
 from paging.tables import USER, TableSet
 
@@ -76,9 +77,12 @@ def view(heading: str, tests: Sequence[TestView], *, details: Sequence[tuple[str
 
 def _print_test(console: Console, test: TestView) -> None:
     console.print(Text(f"{test.test}  {test.title}  [{test.status}]", style="bold"))
-    before = None
+    before, names = None, FrameNames()
     for number, snapshot in enumerate(test.snapshots, 1):
         console.print(Text(f"\n-- checkpoint {number} of {len(test.snapshots)}: {snapshot.name} (tick {snapshot.ticks}) --", style="bold cyan"))
+        sharing = sharing_of(snapshot, before)
+        if sharing is not None:
+            _print_lines(console, [*sharing_text(sharing, names), []])
         _print_lines(console, draw_text(snapshot, before))
         before = snapshot
     if not test.snapshots:
@@ -113,16 +117,16 @@ def render_page(heading: str, tests: Sequence[TestView], details: Sequence[tuple
                                      undefined=jinja2.StrictUndefined)
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template("view.html.j2").render(
-        heading=heading, details=details, style=svg.STYLE, page_legend=svg.legend(svg.PAGE_LEGEND),
+        heading=heading, details=details, style=svg.STYLE + sharing_svg.STYLE, page_legend=svg.legend(svg.PAGE_LEGEND), sharing_legend=sharing_svg.legend(),
         tests=[_test(number, test) for number, test in enumerate(tests, 1)])
 
 
 def _test(number: int, test: TestView) -> dict[str, Any]:
     anchor = f"t{number}-" + re.sub(r"[^a-z0-9]+", "-", test.test.lower())
-    pairs = zip((None, *test.snapshots), test.snapshots)
+    pairs, names = zip((None, *test.snapshots), test.snapshots), FrameNames()
     return {"anchor": anchor, "id": test.test, "title": test.title, "status": test.status, "expected": test.expected,
             "seen": test.seen, "figures": [_figures(table) for table in test.figures],
-            "checkpoints": [_checkpoint(f"{anchor}-{place}", before, snapshot) for place, (before, snapshot) in enumerate(pairs, 1)]}
+            "checkpoints": [_checkpoint(f"{anchor}-{place}", before, snapshot, names) for place, (before, snapshot) in enumerate(pairs, 1)]}
 
 
 def _figures(table: Figures) -> dict[str, Any]:
@@ -130,12 +134,14 @@ def _figures(table: Figures) -> dict[str, Any]:
     return {"title": table.title, "heads": list(zip(table.columns, kinds)), "rows": [list(zip(row, kinds)) for row in table.cells]}
 
 
-def _checkpoint(anchor: str, before: Snapshot | None, snapshot: Snapshot) -> dict[str, Any]:
+def _checkpoint(anchor: str, before: Snapshot | None, snapshot: Snapshot, names: FrameNames) -> dict[str, Any]:
+    sharing = sharing_of(snapshot, before)
     kinds = {run.kind for run in snapshot.frame_map}
     same_frames = bool(before and snapshot.uses and before.frame_map == snapshot.frame_map)
     return {
         "anchor": anchor, "name": snapshot.name, "ticks": snapshot.ticks, "before": before and before.name,
         "registers": register_words(snapshot.registers),
+        "sharing": sharing and sharing_svg.draw_sharing(sharing, names), "sharing_summary": sharing.summary if sharing else "",
         "directories": [_directory(view, before.view(view.name) if before else None, snapshot) for view in snapshot.views],
         "frames": svg.draw_frames(snapshot, before) if snapshot.uses and not same_frames else "", "same_frames": same_frames,
         "frame_legend": svg.legend(kind for kind in svg.FRAME_LEGEND if kind in kinds),
