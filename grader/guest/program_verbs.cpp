@@ -20,6 +20,7 @@
 #include "lib/text.h"
 #include "fs/volume.h"
 #include "mm/heap/slab.h"
+#include "mm/paging/kernel_stacks.h"
 #include "mm/paging/vmalloc.h"
 #include "mm/physical/frames.h"
 #include "mm/space/user_memory.h"
@@ -263,6 +264,11 @@ void yield(Call& call) {
     reply_with_output(call, {});
 }
 
+/// program.stacks: the most bytes that a process's kernel stack has been used for, and what each has.
+void stacks(Call& call) {
+    call.reply({static_cast<uint32_t>(mm::kernel_stacks::deepest_use()), mm::kernel_stacks::kPages * kPageSize});
+}
+
 /// program.kill PID SIGNAL
 void kill(Call& call) { call.reply(proc::kill(call.number(0), static_cast<int>(call.number(1)))); }
 
@@ -333,6 +339,7 @@ HARNESS_VERB("program.start", start);
 HARNESS_VERB("program.starve", starve);
 HARNESS_VERB("program.wait", wait);
 HARNESS_VERB("program.yield", yield);
+HARNESS_VERB("program.stacks", stacks);
 HARNESS_VERB("program.kill", kill);
 HARNESS_VERB("program.load", load);
 HARNESS_VERB("program.maps", maps);

@@ -1,7 +1,10 @@
 #include "mm/paging/kernel_stacks.h"
 
+#include <algorithm>
 #include <cstdint>
 
+#include "config.h"
+#include "lib/memory.h"
 #include "lib/panic.h"
 #include "mm/paging/kernel_window.h"
 #include "mm/paging/layout.h"
@@ -58,6 +61,23 @@ Result<void> take_frames(FrameNumber (&taken)[kPages]) {
     return {};
 }
 
+/// What a new stack is full of, in kernels that want to know how deep stacks are used. No address, and no number that anybody pushes.
+constexpr uint32_t kUntouched = 0x5AFE57AC;
+
+size_t deepest = 0; ///< Of the stacks that have been taken apart.
+
+void fill_untouched(VirtAddr begin) {
+    if constexpr (CONFIG_MEMORY_DEBUGGING) fill_words(pointer_to<uint32_t>(begin), kUntouched, kPages * kPageSize / sizeof(uint32_t));
+}
+
+/// Bytes from the top of the stack down to the lowest word that was ever written.
+size_t used_bytes(size_t slot) {
+    const uint32_t* word = pointer_to<uint32_t>(begin_of(slot));
+    size_t bytes = kPages * kPageSize;
+    for (; bytes > 0 && *word == kUntouched; ++word) bytes -= sizeof(uint32_t);
+    return bytes;
+}
+
 /// Maps a new stack. @return one past its last byte
 Result<VirtAddr> make() {
     size_t slot = lowest_empty;
@@ -69,10 +89,12 @@ Result<VirtAddr> make() {
     size_t page = 0;
     kernel_window::for_each_entry(begin_of(slot), kPages, [&](Pte& entry) { entry = Pte::present(taken[page++], kRights); });
     states[slot] = SlotState::Ready;
+    fill_untouched(begin_of(slot));
     return top_of(slot);
 }
 
 void take_apart(size_t slot) {
+    if constexpr (CONFIG_MEMORY_DEBUGGING) deepest = std::max(deepest, used_bytes(slot));
     FrameNumber held[kPages];
     size_t page = 0;
     kernel_window::for_each_entry(begin_of(slot), kPages, [&](Pte& entry) {
@@ -117,6 +139,15 @@ const char* explain_fault(VirtAddr address) {
 }
 
 size_t in_use() { return used_count; }
+
+size_t deepest_use() {
+    if constexpr (!CONFIG_MEMORY_DEBUGGING) return 0;
+    size_t most = deepest;
+    for (size_t slot = 0; slot < kSlots; ++slot) {
+        if (states[slot] != SlotState::Empty) most = std::max(most, used_bytes(slot));
+    }
+    return most;
+}
 
 size_t frames_kept() { return ready_count * kPages; }
 

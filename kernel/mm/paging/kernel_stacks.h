@@ -33,6 +33,9 @@ const char* explain_fault(VirtAddr address);
 /// Stacks that somebody has.
 size_t in_use();
 
+/// The most bytes that any stack has ever been used for, in a kernel with CONFIG_MEMORY_DEBUGGING; else 0. Looks at each stack's words.
+size_t deepest_use();
+
 /// Frames of stacks that nobody uses, and that are kept for the next process.
 size_t frames_kept();
 
