@@ -25,7 +25,7 @@ from typing import Any
 
 from emulator.disk import program_disk
 from judge import paths
-from judge.scenario import Op, expect, fail
+from judge.scenario import Op, Scenario, expect, fail
 from labs.process_view import FaultCounts, ProcessView, disagreements
 from labs.programs import Look, Programs, Ran
 from paging.tables import PAGE
@@ -60,6 +60,11 @@ class File:
 
     def page(self, index: int) -> bytes:
         return self.data[index * PAGE:(index + 1) * PAGE].ljust(PAGE, b"\0")
+
+
+def new_file(scenario: Scenario, pages: int, name: str = "data.bin") -> File:
+    """A file of random bytes whose last page is not full."""
+    return File(name, scenario.random.randbytes(pages * PAGE - scenario.random.randrange(1, PAGE)))
 
 
 @dataclass
