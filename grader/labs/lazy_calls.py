@@ -318,6 +318,17 @@ class LazyScript:
         self.steps.append(step)
 
 
+def follow(scenario: Scenario, *scripts: LazyScript, files: tuple[File, ...] = ()) -> list[Ran]:
+    """Runs each script as a process, one after the other, and compares."""
+    programs = Programs(scenario)
+    scenario.disk = lazy_disk(*scripts, files=files)
+    ran = [script.run(programs) for script in scripts]
+    scenario.boot()
+    for script, one in zip(scripts, ran):
+        script.follow(one)
+    return ran
+
+
 def read_pages(target: Any, view: ProcessView) -> dict[int, bytes]:
     """The present small pages of a process, by address."""
     pages = [page for area in view.areas for page in view.pages_of(area) if not page.large]

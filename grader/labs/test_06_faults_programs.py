@@ -7,21 +7,10 @@ from emulator.volume import read_file
 from judge import paths
 from judge.scenario import expect
 from labs.faults import FaultsScenario
-from labs.lazy_calls import LARGE, OBJECT, READ, RW, Block, File, LazyScript, check_block, frames_of, lazy_disk, new_file, read_pages
+from labs.lazy_calls import LARGE, OBJECT, READ, RW, Block, File, LazyScript, check_block, follow, frames_of, lazy_disk, new_file, read_pages
 from labs.lazy_image import IMAGE_PAGES, Image
-from labs.programs import Programs, Ran
+from labs.programs import Programs
 from paging.tables import PAGE
-
-
-def follow(faults: FaultsScenario, *scripts: LazyScript, files: tuple[File, ...] = ()) -> list[Ran]:
-    """Runs each script as a process, one after the other, and compares."""
-    programs = Programs(faults)
-    faults.disk = lazy_disk(*scripts, files=files)
-    ran = [script.run(programs) for script in scripts]
-    faults.boot()
-    for script, one in zip(scripts, ran):
-        script.follow(one)
-    return ran
 
 
 def touch_some(script: LazyScript, faults: FaultsScenario, block: Block, count: int, *, writes: bool = True) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from judge.scenario import expect, fail
 from labs.endings import ACCESSES, REASONS, check_bystander, check_death, start_bystander, told
 from labs.faults import FaultsScenario
-from labs.lazy_calls import READ, RW, LazyScript, lazy_disk, new_file, read_pages
+from labs.lazy_calls import READ, RW, LazyScript, follow, lazy_disk, new_file, read_pages
 from labs.process_view import KINDS, Area, ProcessView
 from labs.programs import SIGNALS, Programs
 from paging.tables import PAGE
