@@ -174,7 +174,7 @@ def test_a_stack_grows_and_keeps_what_it_has(shell: ShellSession) -> None:
     shown = rows(text)
     resident, _, frames, faults, ways = shown["32 calls deep, 4 KiB each"]
     assert resident == faults == ways["zeroed frame"] == 32 and 30 <= ways["growths"] <= 32 and 32 <= frames <= 33
-    assert shown["again"] == (0, 0, 0, 0, {})
+    assert shown["32 calls deep, again"] == (0, 0, 0, 0, {})
     assert shown["64 calls deep"][4] == {"zeroed frame": 32, "growths": 32}
     small, large = (int(size) for size in re.findall(r" stack +(\d+) KiB", text))
     assert small == 8 and 256 <= large <= 272 and "The limit is 1024 KiB" in text

@@ -6,6 +6,12 @@ namespace {
 
 constexpr int kDeep = 32;
 
+/// How deep the first calls go: the second go twice as deep, and a stack may be small.
+int depth_for(uint32_t limit) {
+    const int quarter = static_cast<int>(limit / kPageBytes / 4);
+    return quarter < kDeep ? quarter : kDeep;
+}
+
 /// So many calls, each with a page of local variables.
 [[gnu::noinline]] int deep(int calls) {
     volatile char page[kPageBytes];
@@ -29,9 +35,12 @@ void show_stack() {
     }
 }
 
-void step(const char* what, int calls, Meter& before) {
+void step(int calls, const char* what, Meter& before) {
     deep(calls);
-    print_cost(what, before, read_meter());
+    const Meter now = read_meter();
+    char text[40];
+    snprintf(text, sizeof text, "%d calls deep%s", calls, what);
+    print_cost(text, before, now);
     before = read_meter();
 }
 
@@ -44,9 +53,10 @@ int main() {
     print_cost_heading();
     Meter before = read_meter();
     before = read_meter();
-    step("32 calls deep, 4 KiB each", kDeep, before);
-    step("again", kDeep, before);
-    step("64 calls deep", 2 * kDeep, before);
+    const int calls = depth_for(limit);
+    step(calls, ", 4 KiB each", before);
+    step(calls, ", again", before);
+    step(2 * calls, "", before);
     show_stack();
     printf("The limit is %u KiB. `crash stack` goes on until there.\n", limit / 1024);
     return 0;
