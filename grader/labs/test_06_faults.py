@@ -161,7 +161,8 @@ def test_spurious(faults: FaultsScenario) -> None:
               (space.map(faults.place(8), 8, object_=file), "write"), (space.map(faults.place(8), 8, object_=memory, shared=True), "write"),
               (space.map(faults.place(1024, aligned=1024), 1024), "write")]
     for begin, access in places:
-        numbers = rng.sample(range(8), 3)
+        is_read_of_file = access == "read" and space.plan.find(begin).object == file
+        numbers = rng.sample(range(8), 1 if is_read_of_file else 3)  # one alone, so that nothing comes along
         for number in numbers:
             space.resolve(faults.inside(begin + pages(number)), access)
         for number in numbers:
@@ -215,7 +216,7 @@ def test_once(faults: FaultsScenario) -> None:
     for number in rng.sample(range(24), 16):
         space.access(faults.inside(begin + pages(number)) & ~3, rng.choice(("read", "write")))
     for number in rng.sample(range(9), 6):
-        space.access(faults.inside(mapped + pages(number)) & ~3, rng.choice(("read", "write")))
+        space.access(faults.inside(mapped + pages(number)) & ~3, "write")
     for number in rng.sample(range(24), 12):
         space.access(faults.inside(begin + pages(number)) & ~3, rng.choice(("read", "write")))
     faults.state("used")

@@ -194,8 +194,9 @@ def _life(faults: FaultsScenario, name: str, touch: Callable[[Space, int, str], 
     mapped, shared = space.map(faults.place(12), 12, object_=file), space.map(faults.place(12), 12, object_=memory, shared=True)
     stack = space.map(faults.place(60) + pages(50), 4, kind="stack")
     for begin, count in ((plain, 20), (large, SLOT), (mapped, 12), (shared, 12)):
-        for number in rng.sample(range(count), 10):
-            touch(space, faults.inside(begin + pages(number)), rng.choice(("read", "write")))
+        for i, number in enumerate(rng.sample(range(count), 10)):
+            # Of the file's pages only the first is read: no other is there yet that could come along.
+            touch(space, faults.inside(begin + pages(number)), "write" if begin == mapped and i else rng.choice(("read", "write")))
     for number in (1, 9, 70):
         touch(space, faults.inside(stack - pages(number)), "write")
     space.limits(resident=len(space.plan.pages) + 1)
