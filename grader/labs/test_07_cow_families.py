@@ -107,7 +107,7 @@ def test_random(cow: CowScenario) -> None:
     walk = RandomWalk(cow)
     for step in range(2000):
         walk.step()
-        if step % 125 == 124:
+        if step % 200 == 199:
             cow.state(f"after-{step + 1}", contents=16)
     cow.destroy_all()
     for thing in list(cow.model.things):

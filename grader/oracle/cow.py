@@ -27,6 +27,7 @@ class Frame:
     words: dict[int, int] = field(default_factory=dict)  # what was written since, by offset
     pinned: int = 0  # owners that are no page: an object; for the frame of zeros the kernel
     pages: int = 0   # pages that show it
+    is_regained: bool = False  # its last owner has written to it again
 
     __hash__ = object.__hash__
 
@@ -181,6 +182,7 @@ class Snapshot:
     spaces: dict[int, dict[int, SeenPage]]
     owners: dict[int, int]     # owners of a frame that are no page, by the frame's number
     contents: dict[int, Contents]
+    regained: set[int]  # frames whose last owner has written to them again
     zero: int
 
 
@@ -267,7 +269,7 @@ class CowModel:
         page = space.pages[at]
         assert not space.areas[at].shared and space.areas[at].writable, "not a write that the piece is asked about"
         if page.frame.owners == 1:
-            page.writable = True
+            page.writable = page.frame.is_regained = True
             return Effect(faults=1, last_owner=1)
         copy = self._new(page.frame.base, dict(page.frame.words))
         space.hide(at)
@@ -303,7 +305,8 @@ class CowModel:
         frames = {page.frame for space in self.spaces.values() for page in space.pages.values()} | {self.zero}
         return Snapshot({number: {at: SeenPage(page.frame.number, page.writable, page.user, page.optional) for at, page in space.pages.items()}
                          for number, space in self.spaces.items()},
-                        {frame.number: frame.pinned for frame in frames}, {frame.number: Contents(frame.base, dict(frame.words)) for frame in frames}, self.zero.number)
+                        {frame.number: frame.pinned for frame in frames}, {frame.number: Contents(frame.base, dict(frame.words)) for frame in frames},
+                        {frame.number for frame in frames if frame.is_regained}, self.zero.number)
 
     # -- demand paging, as the reference of lab 06 does it -----------------------------------------------------------------
 
@@ -339,12 +342,20 @@ class CowModel:
                 space.show(other, Page(thing.frames[space.areas[other].index], False))
 
     def _neighbours(self, space: Space, at: int, attributes: Attributes) -> Iterator[int]:
-        """Pages of the same block and area whose contents are in memory."""
+        """Absent pages of the same block and area whose contents are in memory."""
         block = at // NEIGHBOURHOOD * NEIGHBOURHOOD
-        for other in range(block, block + NEIGHBOURHOOD):
+
+        def is_of_the_area(other: int) -> bool:
             its = space.areas.get(other)
-            same = its and replace(its, index=its.index - (other - at)) == attributes
-            if same and other not in space.pages and its.index in self.things[its.thing].frames:
+            return its is not None and replace(its, index=its.index - (other - at)) == attributes
+
+        first = last = at
+        while first > block and is_of_the_area(first - 1):
+            first -= 1
+        while last + 1 < block + NEIGHBOURHOOD and is_of_the_area(last + 1):
+            last += 1
+        for other in range(first, last + 1):
+            if other not in space.pages and space.areas[other].index in self.things[attributes.thing].frames:
                 yield other
 
     def _frame_of(self, thing: Thing, index: int) -> Frame:
