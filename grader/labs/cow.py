@@ -110,7 +110,9 @@ class CowScenario(Scenario):
         return number
 
     def map(self, space: int, count: int, protection: str = "rw-", *, at: int | None = None, shared: bool = False, thing: int | None = None, first_page: int = 0) -> int:
-        """An area; its begin. Without `at` it lies inside of one page table."""
+        """An area; its begin. Without `at` it lies inside of one page table, and has one page more, which nobody touches: a mistake at an
+        area's end is to cost the tests about borders, not all."""
+        count += at is None
         begin = self.address(count, code="x" in protection) if at is None else at
         op = self.op("space.map", space, count, protection, "shared" if shared else "private", "free", begin, "none" if thing is None else thing, first_page)
         self._expect_ok(op)
@@ -337,9 +339,7 @@ class CowScenario(Scenario):
     def _forked(self, op: Op, effect: Effect) -> None:
         expect(op.ok, "fork() succeeds: there is memory for page tables", op.says, operation=op.number)
         taken = op.values[2]
-        if effect.uncertain:
-            return
-        expect(taken == effect.frames or not self.watches_tables,
+        expect(effect.frames <= taken <= effect.frames + effect.perhaps or not self.watches_tables,
                f"share() takes {effect.frames} frames: a page table for each 4 MiB in which the parent has a page", f"{taken} frames ({op})",
                "Frames of pages are shared, not copied; and 4 MiB without a page cost nothing.", operation=op.number)
 

@@ -104,7 +104,7 @@ class Space:
 
     @property
     def is_certain(self) -> bool:
-        """Whether it is laid down which page tables there are."""
+        """Whether the contract says which page tables there are."""
         return self.perhaps_in_slot.keys() <= self.in_slot.keys()
 
     def show(self, at: int, page: Page) -> None:
@@ -145,6 +145,7 @@ class Effect:
     last_owner: int = 0
     frames: int = 0  # taken, page tables included
     uncertain: bool = False  # how many faults and frames it takes is not laid down
+    perhaps: int = 0  # of fork(): page tables more, when shared pages are shown at once
 
     def __add__(self, other: Effect) -> Effect:
         return Effect(self.faults + other.faults, self.copied + other.copied, self.last_owner + other.last_owner, self.frames + other.frames,
@@ -240,7 +241,8 @@ class CowModel:
         self.fork_bare(parent, child)
         for at in sorted(self.spaces[parent].pages):
             self.share(parent, child, at)
-        return Effect(frames=self.spaces[child].tables, uncertain=not self.spaces[child].is_certain)
+        space = self.spaces[child]
+        return Effect(frames=space.tables, perhaps=len(space.perhaps_in_slot.keys() - space.in_slot.keys()))
 
     def fork_bare(self, parent: int, child: int) -> None:
         """A child with the areas, and no page."""

@@ -38,11 +38,12 @@ SOURCES_04-heap := grader/unit/test_slab grader/unit/test_kmalloc grader/unit/te
 	grader/unit/host/frames grader/unit/host/vmalloc grader/unit/host/heap_driver kernel/mm/heap/finding kernel/mm/heap/pool
 SOURCES_05-spaces := grader/unit/test_areas grader/unit/host/frames grader/unit/host/heap grader/unit/host/areas_driver
 SOURCES_06-faults := grader/unit/test_faults grader/unit/host/frames grader/unit/host/fault_space grader/unit/host/faults_driver
+SOURCES_07-cow := grader/unit/test_cow grader/unit/host/frames grader/unit/host/cow_space grader/unit/host/cow_driver
 
 objects = $(patsubst %,$(OUT)/%.o,$(HOST:%=grader/unit/host/%) $(KERNEL:%=kernel/%) $(if $(filter 1,$(FUZZ)),\
 	grader/unit/fuzz_$(1) $(filter-out grader/unit/test_%,$(SOURCES_$(1))),grader/unit/host/runner $(SOURCES_$(1))))
 
-LABS := 01-frames 02-paging 03-buddy 04-heap 05-spaces 06-faults
+LABS := 01-frames 02-paging 03-buddy 04-heap 05-spaces 06-faults 07-cow
 LAB ?= $(LABS)
 
 .PHONY: support

@@ -99,7 +99,7 @@ void CowDriver::forget_page(size_t number, uint32_t page) {
     (void)mm::page_table::unmap(one.space->directory, page_at(page), 1);
     one.pages.erase(page);
     --one.space->resident;
-    journal_.require(!mm::frames::release(frame).is_error(), "space ", number, " shows frame ", frame, " at ", page_at(page), " and has no reference of it");
+    journal_.require(!mm::frames::release(frame).is_error(), "space ", number, " shows ", frame, " at ", page_at(page), " and has no reference of it");
 }
 
 void CowDriver::destroy(size_t number) {
@@ -177,10 +177,10 @@ bool CowDriver::write(size_t number, VirtAddr page, size_t frames) {
     journal_.answer("outcome ", static_cast<unsigned>(done.outcome), ", how ", static_cast<unsigned>(done.how));
     const bool failed = !is_alone && frames == 0;
     const Outcome expected = failed ? Outcome::OutOfMemory : Outcome::Resolved;
-    journal_.require(done.outcome == expected, "resolve_write(): frame ", old, " has ", owners(old), " owners: expected outcome ", static_cast<unsigned>(expected));
+    journal_.require(done.outcome == expected, "resolve_write(): ", old, " has ", owners(old), " owners: expected outcome ", static_cast<unsigned>(expected));
     if (!failed) {
         const How how = is_alone ? How::LastOwner : How::Copied;
-        journal_.require(done.how == how, "resolve_write(): frame ", old, " has ", owners(old), " owners: expected how ", static_cast<unsigned>(how));
+        journal_.require(done.how == how, "resolve_write(): ", old, " has ", owners(old), " owners: expected how ", static_cast<unsigned>(how));
         if (is_alone) journal_.require(frame_requests() == requests, "the last owner needs no frame, and resolve_write() asked for one");
         const uint32_t* const entry = entry_of(*one.space, page);
         shown = {entry ? FrameNumber(*entry / kPageSize) : old, true, 0, false};
@@ -220,9 +220,9 @@ void CowDriver::check_space(size_t number) {
     journal_.require(one.space->resident == present, "space ", number, " has ", present, " pages present, and counts ", one.space->resident);
     for (const auto& [page, wanted] : one.pages) {
         const uint32_t* const entry = entry_of(*one.space, page_at(page));
-        journal_.require(entry && (*entry & bits::kPresent), "space ", number, " should show frame ", wanted.frame, " at ", page_at(page), ", and shows nothing");
+        journal_.require(entry && (*entry & bits::kPresent), "space ", number, " should show ", wanted.frame, " at ", page_at(page), ", and shows nothing");
         const mm::Pte pte = mm::Pte::from_word(*entry);
-        journal_.require(pte.frame() == wanted.frame, "space ", number, " should show frame ", wanted.frame, " at ", page_at(page), ", and shows ", pte.frame());
+        journal_.require(pte.frame() == wanted.frame, "space ", number, " should show ", wanted.frame, " at ", page_at(page), ", and shows ", pte.frame());
         const bool is_writable = pte.rights().access == mm::Access::ReadWrite, is_users = pte.rights().privilege == mm::Privilege::User;
         journal_.require(is_writable == wanted.is_writable, "space ", number, ": the page at ", page_at(page), " should be ", wanted.is_writable ? "writable" : "read-only",
                          ", and is not; its frame has ", owners(wanted.frame), " owners");
@@ -239,7 +239,7 @@ void CowDriver::check_tlb() {
         if (page < mm::kUserBegin || page >= mm::kUserEnd) continue;
         const Cached now = walk(spaces_.at(active_).space->directory, VirtAddr(page));
         const bool is_same = is_present(now) && now.pte / kPageSize == cached.pte / kPageSize && !(cached.pte & ~now.pte & bits::kWritable);
-        journal_.require(is_same, "the TLB still leads from ", VirtAddr(page), " to frame ", FrameNumber(cached.pte / kPageSize),
+        journal_.require(is_same, "the TLB still leads from ", VirtAddr(page), " to ", FrameNumber(cached.pte / kPageSize),
                          cached.pte & bits::kWritable ? " (writable)" : "", ", and the page tables do not");
     }
 }
@@ -250,8 +250,8 @@ void CowDriver::check_frames() {
         for (const auto& [page, shown] : one.pages) ++wanted[shown.frame.value()];
     for (const auto& [frame, count] : wanted) {
         const uint32_t seen = mm::frame_table::info(FrameNumber(frame)).references;
-        journal_.require(seen == count, "frame ", FrameNumber(frame), " has ", count, " owners, and ", seen, " references");
-        journal_.require(is_filled(FrameNumber(frame), words_.at(frame)), "frame ", FrameNumber(frame), " does not hold any more what was written to it");
+        journal_.require(seen == count, FrameNumber(frame), " has ", count, " owners, and ", seen, " references");
+        journal_.require(is_filled(FrameNumber(frame), words_.at(frame)), FrameNumber(frame), " does not hold any more what was written to it");
     }
 }
 
