@@ -23,7 +23,7 @@ from typing import Any
 
 from emulator.disk import program_disk
 from judge import paths
-from judge.scenario import Checkpoint, EmulatorTrouble, Failure, Scenario, expect, fail
+from judge.scenario import Checkpoint, Failure, Scenario, expect, fail
 from labs.family_view import FamilyView, read_family
 from labs.programs import Programs, Ran
 from oracle.shared_pages import PAGE, RW, Block, Frame, Space, Thing
@@ -375,7 +375,8 @@ class Family:
 
     def _check_look(self, seen: Seen, number: int, ran: Ran) -> None:
         if self.checkpoints[seen.name].probe is None:
-            raise EmulatorTrouble(f"{seen.name} was not reached")
+            fail("the members go on to the next look", f"they did not come so far; member 0: {ran.ending}\n    {self.story(number)}",
+                 "A write fault that is not resolved, or contents that changed under a process, end the story.", operation=ran.op.number)
         view = seen.view
         where = f"\n    {self.story(number)}"
         for sentence in view.wrong():

@@ -31,7 +31,7 @@ def test_page_tables(cow: CowScenario) -> None:
     cow.map(parent, 8, "r--", at=emptied + pages(1))
     memory = cow.shared_memory(4)
     mixed = cow.map(parent, 4, shared=True, thing=memory)
-    cow.map(parent, 8, at=mixed + pages(4))
+    cow.map(parent, 8, at=mixed + pages(5))
     cow.store(mixed, count=4, note="in the page table of a private area that nobody has touched")
     cow.state("before")
     child = cow.fork(parent)
