@@ -10,6 +10,7 @@ import pytest
 
 from emulator.disk import program_disk, programs_in
 from emulator.volume import copy_image
+from profiles import built
 from shell_session import SHIPPED, ShellSession, build_what_is_missing
 from test_monitor import PROMPT, Console
 from test_shell import memory, processes
@@ -81,6 +82,7 @@ def test_the_frames_of_vmstat_are_those_of_meminfo(shell: ShellSession) -> None:
     assert seen["frames, free"] + seen["frames, free and zeroed"] == same["free"]
     assert abs(seen["frames, in use"] - same["handed out"]) <= 2, "another program asks"
     assert 0 < seen["pages of files"] < seen["frames, in use"]
+    assert seen["pages of files"] <= same["of these, pages of files"] <= seen["pages of files"] + 4, "meminfo's own are in memory now"
 
 
 def test_a_process_has_faults_of_its_own(shell: ShellSession) -> None:
@@ -184,6 +186,16 @@ def test_every_demonstration_shows_the_same_again(shell: ShellSession) -> None:
     for name in ("lazydemo", "cowdemo", "growdemo"):
         first, second = (rows(shell.run(name)) for _ in range(2))
         assert [row[4] for row in first.values()] == [row[4] for row in second.values()]
+
+
+def test_without_demand_paging_everything_is_there_at_once() -> None:
+    build_what_is_missing()
+    with ShellSession(kernel=built("no-demand-paging")) as shell:
+        assert "demand paging off" in shell.seen
+        lazy, fork, stack = (rows(shell.run(name)) for name in ("lazydemo", "cowdemo", "growdemo"))
+        assert shell.run("hog 500").startswith("hog: 500 MiB: out of memory\n"), "nothing is promised"
+    assert lazy["1 MiB mapped"][0] == 256 and all(step[3] == 0 for step in (*lazy.values(), *stack.values())), "no page fault at all"
+    assert fork["child:  writes 16 of them"] == (0, 0, 16, 16, {"copy-on-write": 16}), "fork shares all the same"
 
 
 def test_page_faults_stand_in_ps(shell: ShellSession) -> None:

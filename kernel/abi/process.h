@@ -35,6 +35,7 @@ struct MemoryInfo {
     uint32_t heap_frames, vmalloc_pages;
     uint32_t processes;
     uint32_t faults, signals;
+    uint32_t file_frames;    ///< Of those in use: pages of files.
 };
 
 } // namespace abi

@@ -133,6 +133,7 @@ Result<uint32_t> memory_info(const Arguments& arguments) {
     info.in_use = mm::frames::in_use();
     mm::slab::for_each_cache(add_heap_frames, &info);
     info.vmalloc_pages = mm::vmalloc::statistics().pages;
+    info.file_frames = mm::file_frames();
     info.processes = count();
     info.faults = mm::fault::counters().faults();
     info.signals = mm::fault::counters().of(mm::fault::Outcome::Signal);

@@ -23,6 +23,7 @@ int main() {
     row("handed out", info.in_use);
     row("  of these, the heap's", info.heap_frames);
     row("  of these, vmalloc's", info.vmalloc_pages);
+    row("  of these, pages of files", info.file_frames);
     row("free", free);
     row("  of these, cleared already", info.cached_zeroed);
     printf("\n  %-28s %7u\n  %-28s %7u\n  %-28s %7u\n", "processes", info.processes, "page faults", info.faults, "signals", info.signals);
