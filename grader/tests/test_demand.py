@@ -145,6 +145,53 @@ def test_untouched_zeros_become_large_pages_where_nothing_has_been_looked_at(boo
     assert run.value(released) == run.value(work.in_use)
 
 
+# --- no demand paging ---------------------------------------------------------------------------------------------------------------
+
+
+def test_without_demand_paging_memory_is_there_when_it_is_mapped_or_not_mapped_at_all(boot) -> None:
+    work = Expectations()
+    work.add("object.file 0 20000 500 3")
+    work.add("space.create 0 3")
+    mapped = work.map(2500)
+    large = work.add("space.statistics 0")
+    touches = [work.touch(f"${mapped}", 2500)]  # nothing is left to do
+    work.map(3, "r-x", 0x1000_0000, file="0 0")
+    work.map(3, "rw-", DATA, file="0 0")
+    touches += [work.touch(0x1000_0000, 3, "read"), work.touch(DATA, 3)]
+    work.map(1, "r--", DATA + 20 * PAGE, file="0 3", error="DeviceError")
+    past_end = work.map(4, "r--", DATA + 30 * PAGE, file="0 4")
+    reads = work.add("object.reads 0")
+    work.map(5, "---", DATA + 40 * PAGE)
+    work.add(f"space.protect 0 {DATA + 40 * PAGE} 5 rw-")  # absent up to now, and made on demand
+    touches.append(work.touch(DATA + 40 * PAGE, 5))
+    stack = work.add("space.stack 0")
+    touches.append(work.touch(f"${stack}-{16 * PAGE}", 16))
+    grows = work.add(f"fault.handle 0 ${stack}-{17 * PAGE} write user")
+    work.add("space.limits 0 100000 2600 16")
+    work.map(100, error="LimitReached")
+    starved = work.add(f"space.starve map 0 5 rw- private fixed {DATA + LARGE} none 0")
+    statistics = work.add("space.statistics 0 ")
+    work.add("space.fork 0 1")
+    touches.append(work.touch(f"${mapped}", 10, space=1))
+    for number in (0, 1):
+        work.add(f"space.check {number}")
+        work.add(f"space.destroy {number}")
+    work.add("object.release 0")
+    work.add("vmalloc.shrink")
+    released = work.add("paging.in_use")
+    run = boot(work.script, megabytes=32, profile="no-demand-paging")
+    run.to_end()
+    work.checked(run)
+    assert run.values(large)[:2] == (2500, 2500)
+    assert [touched(run, operation)[0] for operation in touches] == [{}, {}, {"copied": 3}, {"zeroed": 5}, {}, {"copied": 10}]
+    assert run.values(reads) == (4, 0) and run.value(past_end) == DATA + 30 * PAGE
+    assert run.values(grows)[0] == 2, "a stack has its full size"
+    failures, changed, *_ = run.values(starved)
+    assert failures >= 6 and changed == 0, "five frames and a page table"
+    assert run.values(statistics)[1] == 2500 + 3 + 3 + 1 + 5 + 16 + 5
+    assert run.value(released) == run.value(work.in_use)
+
+
 # --- faults that nobody can explain -----------------------------------------------------------------------------------------------
 
 

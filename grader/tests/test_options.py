@@ -13,6 +13,7 @@ from gdb.client import GdbSession
 from paging.tables import PAGE
 from profiles import built
 from scripted import Boots, Run, Script
+from shell_session import ShellSession
 
 CR0_PAGING = 1 << 31
 IDENTITY_END = 256 * 1024 * 1024
@@ -64,11 +65,20 @@ def test_memory_is_managed_without_paging(boot: Boots, profile: str) -> None:
 @pytest.mark.parametrize("profile, said, unsaid", [
     ("no-paging", ["no paging (CONFIG_PAGING)", "memory protection on"], ["CONFIG_MMU", "kernel map:"]),
     ("no-mmu", ["no paging (CONFIG_PAGING)", "no memory management hardware in use (CONFIG_MMU)", "memory protection off"], []),
-    ("grading", ["large pages on, memory protection on", "kernel map:"], ["CONFIG_PAGING", "CONFIG_MMU"]),
+    ("grading", ["large pages on, memory protection on", "demand paging on", "kernel map:"], ["CONFIG_PAGING", "CONFIG_MMU"]),
+    ("no-demand-paging", ["demand paging off", "kernel map:"], ["CONFIG_PAGING", "CONFIG_MMU"]),
 ])
 def test_the_boot_says_what_is_missing(session: GdbSession, tmp_path: Path, profile: str, said: list[str], unsaid: list[str]) -> None:
     text = boot_to_crash(session, tmp_path, profile, "assert")
     assert all(words in text for words in said) and not any(words in text for words in unsaid), text
+
+
+def test_the_shell_works_without_demand_paging() -> None:
+    """Programs are there from their first instruction on, and most of fork()'s pages are shared all the same."""
+    with ShellSession(kernel=built("no-demand-paging")) as shell:
+        assert "hello\n" in shell.run("echo hello")
+        assert "demand" not in shell.run("ps")
+        assert "killed by SIGSEGV" in shell.run("crash null")
 
 
 def test_segments_protect_without_paging(session: GdbSession, tmp_path: Path) -> None:
