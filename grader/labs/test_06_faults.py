@@ -231,7 +231,7 @@ def test_random(faults: FaultsScenario) -> None:
     for space in spaces:
         space.limits(stack=40)
     places = [_random_area(faults, space, objects) for space in spaces for _ in range(12)]
-    for number in range(2400):
+    for number in range(2000):
         space, begin, count, kind = rng.choice(places)
         page = rng.randrange(count) if rng.random() < 0.93 else rng.choice((-1, -2, count, count + 1))
         at = faults.inside(begin + pages(page))
@@ -240,6 +240,7 @@ def test_random(faults: FaultsScenario) -> None:
                       stack_pointer=low, present=rng.choice((None, None, False, True)))
         if number % 60 == 59:
             _random_change(faults, *rng.choice(places))
+            faults.load(objects[1], rng.randrange(31))  # somebody else has read it
         if number % 400 == 399:
             faults.state(f"after {number + 1}")
     for file in objects[:2]:

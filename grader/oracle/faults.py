@@ -170,8 +170,8 @@ class SpaceModel:
     def slot(self, page: int) -> str:
         """What the directory says about the 4 MiB that the page lies in."""
         first = page // SLOT * SLOT
-        found = [self.pages[number] for number in range(first, first + SLOT) if number in self.pages] if self.pages else []
-        return "empty" if not found else "large" if found[0].large else "table"
+        shown = next((self.pages[number] for number in range(first, first + SLOT) if number in self.pages), None)
+        return "empty" if shown is None else "large" if shown.large else "table"
 
     @property
     def tables(self) -> set[int]:

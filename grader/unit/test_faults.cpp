@@ -158,10 +158,11 @@ TEST_F(Faults, AnObjectEnds) {
 
 TEST_F(Faults, AReadBringsWhatIsAtHand) {
     host::TestObject& object = object_area(3, 30, 60, 5);
-    for (const uint32_t index : {5u, 6u, 8u, 9u, 10u, 11u, 20u}) (void)mm::frames::release(object.object.operations->page(object.object, index).value());
+    for (const uint32_t index : {4u, 5u, 6u, 8u, 9u, 10u, 11u, 20u, 31u, 32u, 33u}) (void)mm::frames::release(object.object.operations->page(object.object, index).value());
     const size_t reads = object.reads;
     EXPECT_EQ(fault(5, Touch::Read).neighbours, 4u);  // pages 3, 4, 6 and 7 of the block; the area begins in it
     EXPECT_EQ(object.reads, reads + 1);
+    EXPECT_EQ(fault(28, Touch::Read).neighbours, 1u);  // page 29; the area ends behind it
     EXPECT_EQ(fault(18, Touch::Write).neighbours, 0u);
 }
 
