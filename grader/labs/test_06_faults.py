@@ -135,14 +135,14 @@ def test_kernel(faults: FaultsScenario) -> None:
     space = faults.space()
     file = faults.file(pages(6))
     begin = space.map(faults.place(12), 12)
-    mapped = space.map(faults.place(6), 6, object_=file)
+    mapped, alone = space.map(faults.place(6), 6, object_=file), space.map(faults.place(1), 1, object_=file, first_page=1)
     constant = space.map(faults.place(6), 6, "r--")
     hidden = space.map(faults.place(2), 2, "---")
     for number in rng.sample(range(12), 8):
         space.resolve(faults.inside(begin + pages(number)), rng.choice(("read", "write")), "kernel")
     space.resolve(faults.inside(constant + pages(rng.randrange(6))), "fetch", "kernel", note="a read, of an address that is its own")
     space.resolve(faults.inside(begin + pages(rng.randrange(12))), "fetch", "kernel")
-    space.resolve(faults.inside(mapped + pages(1)), "fetch", "kernel")
+    space.resolve(faults.inside(alone), "fetch", "kernel")
     space.resolve(faults.inside(mapped + pages(3)), "write", "kernel")
     space.write(faults.inside(constant), who="kernel", note="the kernel may not write here either")
     space.read(faults.inside(hidden), who="kernel")
@@ -157,12 +157,12 @@ def test_spurious(faults: FaultsScenario) -> None:
     faults.machine = faults.machine_of(64)
     space = faults.space()
     file, memory = faults.file(pages(8)), faults.shared_memory(8)
-    places = [(space.map(faults.place(10), 10), "write"), (space.map(faults.place(10), 10), "read"), (space.map(faults.place(8), 8, "r--", object_=file), "read"),
+    places = [(space.map(faults.place(10), 10), "write"), (space.map(faults.place(10), 10), "read"), (space.map(faults.place(1), 1, "r--", object_=file), "read"),
               (space.map(faults.place(8), 8, object_=file), "write"), (space.map(faults.place(8), 8, object_=memory, shared=True), "write"),
               (space.map(faults.place(1024, aligned=1024), 1024), "write")]
     for begin, access in places:
-        is_read_of_file = access == "read" and space.plan.find(begin).object == file
-        numbers = rng.sample(range(8), 1 if is_read_of_file else 3)  # one alone, so that nothing comes along
+        area = space.plan.find(begin)
+        numbers = rng.sample(range(min(8, (area.end - begin) // PAGE)), 1 if area.end - begin == PAGE else 3)
         for number in numbers:
             space.resolve(faults.inside(begin + pages(number)), access)
         for number in numbers:
@@ -184,7 +184,8 @@ def test_hand_over(faults: FaultsScenario) -> None:
     parent = faults.space()
     file = faults.file(pages(4))
     begin = parent.map(faults.place(20), 20)
-    mapped = parent.map(faults.place(4), 4, object_=file)
+    mapped = parent.map(faults.place(1), 1, object_=file)
+    other = parent.map(faults.place(3), 3, object_=file, first_page=1)
     for number in range(0, 16, 2):
         parent.resolve(faults.inside(begin + pages(number)), "write" if number % 4 else "read")
         parent.poke(begin + pages(number)) if number % 4 else None
@@ -198,7 +199,7 @@ def test_hand_over(faults: FaultsScenario) -> None:
             space.write(faults.inside(begin + pages(number)), note="possible by now")
             space.read(faults.inside(begin + pages(number)))
     child.write(faults.inside(mapped), note="a page of a file, read before")
-    child.write(faults.inside(mapped + PAGE), note="one that was never read")
+    child.write(faults.inside(other), note="one that was never read")
     parent.write(faults.inside(begin + pages(17)))
     faults.state("after writes")
     child.destroy()

@@ -117,7 +117,7 @@ def test_memory(faults: FaultsScenario) -> None:
     starve("write", faults.inside(plain + pages(1)))
     starve("write", faults.inside(space.map(faults.place(12, aligned=SLOT), 12)))
     for access in ("read", "write"):
-        starve(access, faults.inside(space.map(faults.place(12, aligned=SLOT), 12, object_=file, first_page=rng.randrange(4)) + pages(rng.randrange(4))))
+        starve(access, faults.inside(space.map(faults.place(1, aligned=SLOT), 1, object_=file, first_page=rng.randrange(8))))
     starve("write", faults.inside(space.map(faults.place(8, aligned=SLOT), 8, object_=memory, shared=True) + pages(rng.randrange(8))))
     starve("write", faults.inside(plain))
     faults.boot()

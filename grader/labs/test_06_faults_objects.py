@@ -37,16 +37,18 @@ def test_object_private(faults: FaultsScenario) -> None:
     rng = faults.random
     file = faults.file(pages(40))
     space, second = faults.space(), faults.space()
-    begin, other = (it.map(faults.place(40, aligned=NEIGHBOURHOOD), 40, object_=file) for it in (space, second))
-    chosen = [block + rng.randrange(NEIGHBOURHOOD) for block in rng.sample(range(0, 40, NEIGHBOURHOOD), 5)]  # alone in its block: nothing comes along
+    begin = space.map(faults.place(40), 40, object_=file)
+    chosen = rng.sample(range(40), 9)
     for number in chosen:
         space.write(faults.inside(begin + pages(number)), note="the first write")
         space.poke(begin + pages(number) + rng.randrange(PAGE))
-    for number in chosen[:3]:
-        second.read(faults.inside(other + pages(number)), note="what the file has, not what the first space wrote")
+    # Areas of one page: nothing can come along with a read.
+    alone = [second.map(faults.place(1), 1, rng.choice(("rw-", "r--")) if number == chosen[0] else "rw-", object_=file, first_page=number) for number in chosen[:6]]
+    for at in alone[:4]:
+        second.read(faults.inside(at), note="what the file has, not what the first space wrote")
     faults.state("written and read")
-    for number in chosen[2:]:
-        second.write(faults.inside(other + pages(number)), note="after a read or a first look")
+    for at in alone[2:]:
+        second.write(faults.inside(at), note="after a read or a first look")
     faults.expect_reads(file)
     faults.state("both have copies")
     faults.boot()
@@ -82,17 +84,17 @@ def test_object_end(faults: FaultsScenario) -> None:
     file, broken, memory = faults.file(size), faults.file(pages(8), broken=3), faults.shared_memory(4)
     space = faults.space()
     for protection, shared in (("rw-", False), ("r--", False), ("rw-", True)):
-        begin = space.map(faults.place(12), 12, protection, object_=file, shared=shared)
+        begin = space.map(faults.place(9), 9, protection, object_=file, shared=shared, first_page=last)
         accesses = ("read", "write") if protection == "rw-" else ("read",)
         for access in accesses:
-            space.resolve(begin + pages(last) + PAGE - 1, access, note="the last page, behind the file's last byte")
-            for number in (last + 1, last + 2, 11):
+            space.resolve(begin + PAGE - 1, access, note="the last page, behind the file's last byte")
+            for number in (1, 2, 8):
                 space.resolve(faults.inside(begin + pages(number)), access, rng.choice(("user", "kernel")), note="behind the last page")
         if not shared:
-            at = space.map(faults.place(8), 8, protection, object_=broken)
+            at = space.map(faults.place(2), 2, protection, object_=broken, first_page=3)
             for access in accesses:
-                space.resolve(faults.inside(at + pages(3)), access, rng.choice(("user", "kernel")), note="cannot be read")
-            space.read(faults.inside(at + pages(4)), note="this page can")
+                space.resolve(faults.inside(at), access, rng.choice(("user", "kernel")), note="cannot be read")
+            space.read(faults.inside(at + PAGE), note="this page can")
     at = space.map(faults.place(9), 9, object_=memory, shared=True)
     space.write(faults.inside(at + pages(4)), note="behind the end of the shared memory")
     space.write(faults.inside(at + pages(3)))
