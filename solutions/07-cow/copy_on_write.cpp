@@ -1,5 +1,8 @@
 /// @file
 /// Copy-on-write: the reference of lab 07-cow. The contract is mm/fault/copy_on_write.h.
+///
+/// Page table entries are read and written here, not through page_table::, which would walk both levels for each page. The rule that
+/// everything follows from: present in the page table is one reference of the frame, whenever a function returns.
 #include "mm/fault/copy_on_write.h"
 
 #include <algorithm>
@@ -26,6 +29,7 @@ VirtAddr slot_end(VirtAddr address, VirtAddr end) {
     return std::min(next, end);
 }
 
+Pte with_write(Pte entry) { return Pte::from_word(entry.word() | entry_bits::kWritable); }
 Pte without_write(Pte entry) { return Pte::from_word(entry.word() & ~entry_bits::kWritable); }
 
 /// An entry for somebody else: the CPU has noted nothing in it yet.
@@ -73,19 +77,23 @@ Result<void> share(AddressSpace* parent, AddressSpace* child, const Area& area) 
 }
 
 Decision resolve_write(AddressSpace* space, const Area&, VirtAddr page) {
-    const PageDirectory directory = spaces::directory(space);
-    const Result<Translation> seen = page_table::translate(directory, page);
-    if (seen.is_error()) return fault::retry();
-    const FrameNumber old = FrameNumber::containing(seen.value().address);
+    const Result<FrameNumber> table = spaces::page_table_for(space, page);
+    if (table.is_error()) return fault::out_of_memory();
+    const FrameMemory memory = frame_memory(table.value());
+    Pte& entry = memory.as<Pte>()[page.table_index()];
+    if (!entry.is_present()) return fault::retry();
+    const FrameNumber old = entry.frame();
     if (frame_table::info(old).references == 1) {
-        (void)page_table::protect(directory, page, 1, kOwn);
+        entry = with_write(entry);
+        tlb::invalidate_page(page);
         return fault::resolved(How::LastOwner);
     }
     const bool is_zero = old == spaces::zero_frame();
     const Result<FrameNumber> copy = frames::allocate(Zone::High, is_zero ? Contents::Zeroed : Contents::Unspecified);
     if (copy.is_error()) return fault::out_of_memory();
     if (!is_zero) copy_frame(copy.value(), old);
-    (void)page_table::map(directory, page, copy.value(), 1, PageSize::Small, kOwn);
+    entry = Pte::present(copy.value(), kOwn);
+    tlb::invalidate_page(page);
     (void)frames::release(old);
     return fault::resolved(How::Copied);
 }
