@@ -358,14 +358,13 @@ def _check_view(following: Following, name: str) -> None:
 
 
 def _check_presence(following: Following, view: ProcessView, name: str) -> None:
-    """What was touched is present, and nothing else of what the script has mapped; but who touches one page may get 4 MiB."""
+    """What was touched is present, and nothing else of what the script has mapped."""
     present = {address // PAGE for run in view.pages for address in range(run.virtual, run.end, PAGE)}
-    large = {address // PAGE for run in view.pages if run.large for address in range(run.virtual, run.end, PAGE)}
     where = following.space
     for number in sorted(where.touched - present):
         fail(f"at checkpoint {name} the page {number * PAGE:#010x} is present: the process has touched it", f"it is absent\n    {following.last_calls}",
              "remove() and protect() tell the kernel exactly which pages go or change: pages next to them stay.", operation=following.ran.op.number)
-    for number in sorted((where.untouched & present) - large):
+    for number in sorted(where.untouched & present):
         fail(f"at checkpoint {name} the page {number * PAGE:#010x} is absent: since it was mapped, the process has not touched it",
              f"it is present\n    {following.last_calls}",
              "What remove() does not tell the kernel stays in the page tables, and shows itself in the next mapping at the same place.",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 PAGE = 4096
 USER_BEGIN, DATA_BEGIN, STACKS_BEGIN, USER_END = 0x1000_0000, 0x2000_0000, 0xBF00_0000, 0xC000_0000
+LARGE = 1024  # pages of a large one
 GUARD = 1  # pages that stay free around a new mapping: areas::Placement
 READ, WRITE, EXECUTE = 1, 2, 4
 HEAP, MAPPING = 1, 2  # AreaKind
@@ -162,9 +163,14 @@ class UserSpace:
 
     def _touch(self, address: int) -> Page:
         """The page of an access that is allowed."""
-        self.untouched.discard(page_of(address))
-        self.touched.add(page_of(address))
-        return self.pages[page_of(address)]
+        number = page_of(address)
+        page = self.pages[number]
+        self.untouched.discard(number)
+        self.touched.add(number)
+        block = range(number - number % LARGE, number - number % LARGE + LARGE)
+        if not page.thing and not page.shared and all(self.pages.get(other) == page for other in block):
+            self.untouched.difference_update(block)  # who touches one may get them all
+        return page
 
     def _forget(self, numbers: Iterable[int]) -> None:
         for number in numbers:
