@@ -582,6 +582,28 @@ def test_page_faults_are_decided_in_order(boot):
     assert [OUTCOMES[run.values(operation)[0]] for operation in (starved, limited)] == ["out of memory"] * 2
 
 
+@pytest.mark.parametrize("profile", ["grading", "no-memory-debugging"])
+def test_an_area_that_has_just_been_looked_at_is_forgotten_when_it_changes(boot, profile: str):
+    """Faults come in flocks, so the kernel remembers the area of the last one: without debugging, what is freed still looks like an area."""
+    work = Expectations()
+    work.add("space.create 0 3")
+    work.add("space.activate 0")
+    for number in range(4):
+        begin = DATA + 16 * number * PAGE
+        changes = {f"space.unmap 0 {begin} 4": ("BadAddress", "BadAddress"), f"space.protect 0 {begin} 4 r--": ("", "BadAddress"),
+                   f"space.protect 0 {begin} 4 ---": ("BadAddress", "BadAddress"), f"space.unmap 0 {begin + PAGE} 3": ("BadAddress", "BadAddress")}
+        change, (read, write) = list(changes.items())[number]
+        work.map(4, "rw-", begin)
+        work.add(f"copy.write {begin} 5")
+        work.add(change)
+        work.add(f"copy.write {begin + PAGE} 5", write)
+        work.add(f"copy.read {begin + PAGE}", read)
+    work.add("space.check 0")
+    run = boot(work.script, profile=profile)
+    run.to_end()
+    work.checked(run)
+
+
 @pytest.mark.parametrize("address, words", [
     (DATA - 8, "guard page below the mapping area 0x30000000 to 0x30002000 (rw-p) of the active address space"),
     (DATA - 5000, "in no area of the active address space; the next is mapping 0x30000000 to 0x30002000"),

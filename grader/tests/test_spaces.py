@@ -160,7 +160,7 @@ class Work:
         return self.script.add("paging.in_use")
 
 
-@pytest.mark.parametrize("seed, profile", [(1, "grading"), (2, "grading"), (3, "grading"), (4, "no-demand-paging")])
+@pytest.mark.parametrize("seed, profile", [(1, "grading"), (2, "grading"), (3, "no-memory-debugging"), (4, "no-demand-paging")])
 def test_spaces_are_what_a_model_of_them_says_after_random_work(boot, seed, profile):
     work = Work(seed, eager=profile == "no-demand-paging")
     snapshots = []
