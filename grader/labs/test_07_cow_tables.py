@@ -9,8 +9,8 @@ from oracle.cow import PAGE
 
 
 def touch(cow: CowScenario, address: int) -> None:
-    """A page of one's own, small also where 4 MiB would fit: a read before it brings a page table."""
-    cow.load(address)
+    """A page of one's own, small also where 4 MiB would fit: a read of the page behind it brings a page table."""
+    cow.load(address + PAGE)
     cow.store(address + cow.offset())
 
 
@@ -20,9 +20,9 @@ def test_page_tables(cow: CowScenario) -> None:
     cow.watch_tables()
     parent = cow.create()
     wide = cow.place(slots=9)
-    begin = cow.map(parent, 8 * 1024, at=wide + pages(cow.random.randrange(8, 1000)))
+    begin = cow.map(parent, 8 * 1024, at=wide + pages(cow.random.randrange(8, 900)))
     for slot in sorted(cow.random.sample(range(1, 8), 3)):
-        touch(cow, wide + slot * SLOT + pages(cow.random.randrange(1024)))
+        touch(cow, wide + slot * SLOT + pages(cow.random.randrange(1023)))
     touch(cow, begin)
     cow.map(parent, 2000, at=cow.place(slots=3) + pages(cow.random.randrange(900)))
     emptied = cow.map(parent, 9)
@@ -37,8 +37,8 @@ def test_page_tables(cow: CowScenario) -> None:
     child = cow.fork(parent)
     cow.state("forked")
     cow.activate(child)
-    touch(cow, begin + pages(1))
-    touch(cow, begin + pages(7 * 1024))
+    touch(cow, begin + pages(40))
+    touch(cow, begin + pages(6 * 1024 + 2))
     grandchild = cow.fork(child)
     cow.destroy(child)
     cow.state("the-grandchild")
@@ -57,9 +57,12 @@ def test_borders(cow: CowScenario) -> None:
              (middle + SLOT + pages(high + 5), 4, "rw-")]
     for begin, count, _ in areas:
         cow.map(parent, count, at=begin)
+    cow.load(middle + pages(512), note="brings a page table, where a write would bring 4 MiB")
+    for begin, count, _ in areas:
         for page in {0, count - 1, cow.random.randrange(count), cow.random.randrange(count)}:
-            touch(cow, begin + pages(page))
-    touch(cow, middle), touch(cow, middle + SLOT - PAGE), touch(cow, middle + SLOT), touch(cow, middle - PAGE)
+            cow.store(begin + pages(page) + cow.offset())
+    for page in (middle - PAGE, middle, middle + SLOT - PAGE, middle + SLOT):
+        cow.store(page + cow.offset())
     for begin, count, protection in areas:
         if protection != "rw-":
             cow.protect(parent, begin, count, protection)
