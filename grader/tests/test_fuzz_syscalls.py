@@ -39,7 +39,7 @@ def test_a_run_repeats_with_its_seed_and_only_with_it(kernel: Path) -> None:
 
 def test_calls_have_the_names_of_the_header() -> None:
     names = call_names()
-    assert names[0] == "Exit" and names[21] == "MapMemory" and names[-1] == "Debug" and len(names) == 38
+    assert names[0] == "Exit" and names[21] == "MapMemory" and names[-1] == "Debug" and len(names) == 39
 
 
 # --- mistakes that it must find ----------------------------------------------------------------------------------------------
