@@ -284,6 +284,13 @@ class CowScenario(Scenario):
         self.destroy(self.fork(parent), parent)
         return self.frames_in_use("nothing has happened yet")
 
+    def soil_memory(self) -> None:
+        """The frames that are handed out next have been somebody's: they are not zero by themselves."""
+        assert self.active is not None
+        begin = self.map(self.active, 60)
+        self.store(begin, count=60)
+        self.unmap(self.active, begin, 61)
+
     def expect_frames(self, now: Op, before: Op, why: str) -> None:
         """After boot(): as many frames are in use as before."""
         more = now.value - before.value

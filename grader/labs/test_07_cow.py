@@ -78,7 +78,6 @@ def test_references(cow: CowScenario) -> None:
     parent = cow.create()
     begin = cow.map(parent, 20)
     cow.store(begin + cow.offset(), count=16)
-    cow.load(begin + pages(16), count=3)
     first = cow.fork(parent)
     second = cow.fork(parent)
     cow.state("three")

@@ -67,6 +67,7 @@ def test_zero_frame(cow: CowScenario) -> None:
     cow.watch_references()
     parent = cow.create()
     begin = cow.map(parent, 12)
+    cow.soil_memory()
     lonely = cow.random.randrange(12)
     cow.load(begin + pages(lonely), note="the only page that shows the frame of zeros")
     cow.write(parent, begin + pages(lonely))
