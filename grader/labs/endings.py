@@ -26,6 +26,12 @@ REASONS = tuple(REASON_TEXTS)
 ACCESSES = {"r": "a read of", "w": "a write to", "x": "a jump to"}
 
 
+def numbers_in(ran: Ran, count: int) -> dict[str, list[int]]:
+    """Lines of a word and so many hexadecimal numbers, by the word; what else was printed is passed over."""
+    found = re.findall(rf"^(\S+)((?: [0-9a-f]+){{{count}}})$", ran.text, re.MULTILINE)
+    return {word: [int(number, 16) for number in numbers.split()] for word, numbers in found}
+
+
 def told(signal: int, reason: int, address: int) -> str:
     """What a handler was told, in words."""
     if signal == 0:

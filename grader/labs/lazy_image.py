@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 
 from judge.scenario import expect
+from labs.endings import numbers_in
 from labs.lazy_calls import NEIGHBOURHOOD, Block, File, check_block
 from labs.process_view import Area
 from labs.programs import Ran
@@ -26,10 +27,10 @@ class Image:
 
     def __post_init__(self) -> None:
         self.view, self.memory = self.ran.view(self.name), self.ran.looks[self.name].found
-        printed = dict(words for words in map(str.split, self.ran.lines) if len(words) == 2)
+        printed = numbers_in(self.ran, 1)
         for name in ("text", "variables", "zeros", *self.uses):
             expect(name in printed, f"a program of many pages prints a line about {name}", f"it printed {self.ran.text!r}", operation=self.ran.op.number)
-        self.printed = {name: int(number, 16) for name, number in printed.items()}
+        self.printed = {name: number for name, [number] in printed.items()}
         self.called = {int(use[1:]) for use in self.uses if use[0] == "c"}
 
     def area(self, place: str) -> Area:

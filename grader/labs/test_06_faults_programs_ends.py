@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 
 from judge.scenario import expect, fail
-from labs.endings import ACCESSES, REASONS, check_bystander, check_death, start_bystander, told
+from labs.endings import ACCESSES, REASONS, check_bystander, check_death, numbers_in, start_bystander, told
 from labs.faults import FaultsScenario
 from labs.lazy_calls import READ, RW, LazyScript, follow, lazy_disk, new_file, read_pages
 from labs.process_view import KINDS, Area, ProcessView
@@ -70,7 +70,7 @@ def test_program_stack(faults: FaultsScenario) -> None:
     acts = [act for index, act in enumerate(acts) if act.word not in {other.word for other in acts[:index]}]
     ran = programs.run("stack", *(act.word for act in acts), checkpoints=["start", *(act.word for act in acts)])
     faults.boot()
-    printed = {words[0]: [int(word, 16) for word in words[1:]] for words in map(str.split, ran.lines)}
+    printed = numbers_in(ran, 4)
     before = ran.view("start")
     end = stack_of(before).end
     present = {page.virtual for page in before.pages_of(stack_of(before))}
@@ -183,7 +183,7 @@ def test_program_wrong(faults: FaultsScenario) -> None:
     programs = Programs(faults)
     runs = [programs.run("wrong", *(word for word, _, _ in accesses[i:i + 7]), checkpoints=[]) for i in range(0, len(accesses), 7)]
     faults.boot()
-    lines = {words[0]: [int(word, 16) for word in words[1:]] for ran in runs for words in map(str.split, ran.lines)}
+    lines = {word: numbers for ran in runs for word, numbers in numbers_in(ran, 4).items()}
     for index, (word, signal, reason) in enumerate(accesses):
         ran = runs[index // 7]
         expect(word in lines, f"the process goes on to {word}", f"{ran.ending}; it printed {ran.text!r}", operation=ran.op.number)
@@ -206,7 +206,8 @@ def test_program_deaths(faults: FaultsScenario) -> None:
     lived = programs.wait(bystander)
     faults.boot()
     for (word, signal, reason), ran in zip(accesses, deaths):
-        address = int(ran.lines[0], 16)
+        [address] = numbers_in(ran, 1).get("at", [0])
+        expect(address, f"a process starts, to make {ACCESSES[word[0]]} {word[1:]}", str(ran), operation=ran.op.number)
         check_death(ran, signal, reason, range(address, address + 1), f"{ACCESSES[word[0]]} {address:#x} ({word[1:]})")
     check_bystander(at_first, at_last, lived)
     expect(after.value == before.value, f"{len(deaths)} processes have died: as many frames are in use as before", f"{after.value - before.value:+} frames",
@@ -254,7 +255,8 @@ def test_program_pager(faults: FaultsScenario) -> None:
     faults.boot()
     for kind, pages, touches, seed, ran in runs:
         expect(ran.exit_status == 0, f"a process that pages its own memory ends well ({kind})", f"{ran.ending}; it printed {ran.text!r}", operation=ran.op.number)
-        begin, signals, strange, wrong = (int(word, 16 if i == 0 else 10) for i, word in enumerate(ran.text.split()))
+        begin, signals, strange, wrong = numbers_in(ran, 4).get("begin", [0] * 4)
+        expect(begin, f"a process that pages its own memory prints what came of it ({kind})", str(ran), operation=ran.op.number)
         touched = pager_touches(pages, touches, seed)
         expect((signals, strange, wrong) == (len(touched), 0, 0), f"{touches} touches of {len(touched)} pages ({kind}) bring {len(touched)} signals, each for the address "
                "that was touched, and the page is there when the handler returns", f"{signals} signals, {strange} for another address, {wrong} other words", operation=ran.op.number)

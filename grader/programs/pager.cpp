@@ -2,7 +2,7 @@
 /// pager KIND PAGES TOUCHES SEED: pages its own memory, by a handler of SIGSEGV.
 ///
 /// KIND says what the memory is before the handler makes it accessible: `none` (no rights), `unmapped`, or `readonly` (and the touches are
-/// writes). Each touch is of a page by chance. Prints the begin, how many signals came, and those that told something unexpected; each
+/// writes). Each touch is of a page by chance. Prints "begin BEGIN SIGNALS STRANGE WRONG" in hexadecimal; each
 /// page is filled by the handler with words that SEED and its number decide, and every touch looks at one of them.
 #include <cstddef>
 #include <cstdint>
@@ -62,7 +62,7 @@ int main(int argc, char** argv) {
         if (writes) *word = word_of(page);
         wrong += *word != word_of(page);
     }
-    printf("%x %u %u %u\n", begin, signals, strange, wrong);
+    printf("begin %x %x %x %x\n", begin, signals, strange, wrong);
     checkpoint(argv[1]);
     return 0;
 }

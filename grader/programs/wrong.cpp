@@ -2,7 +2,7 @@
 /// Accesses that are wrong, one after the other, and what each brought.
 ///
 ///     wrong ACCESS...        prints "ACCESS ADDRESS SIGNAL REASON AT" for each, in hexadecimal; SIGNAL is 0 when it was possible
-///     wrong die ACCESS       does it without a handler
+///     wrong die ACCESS       prints "at ADDRESS", and does it without a handler
 ///
 /// An ACCESS is r, w or x (a call), and an address: a number, or a name with an offset, as in `wcode+12`. Each name is memory that nobody
 /// has touched yet, but for the program's own.
@@ -75,7 +75,7 @@ int main(int argc, char** argv) {
     if (!dies) survive_signals();
     for (int i = dies ? 2 : 1; i < argc; ++i) {
         const uint32_t address = address_of(argv[i] + 1);
-        if (dies) printf("%x\n", address);
+        if (dies) printf("at %x\n", address);
         (void)try_access(argv[i][0], address);
         printf("%s %x %x %x %x\n", argv[i], address, attempt.signal, attempt.reason, attempt.address);
     }
