@@ -157,7 +157,7 @@ def test_what_is_mapped_costs_nothing_until_somebody_looks(shell: ShellSession) 
     assert shown["given back (MADV_DONTNEED)"][0] == -80 and shown["given back (MADV_DONTNEED)"][2] <= -80
     assert shown["8 MiB mapped, one byte written"][0] == 1024 and shown["8 MiB mapped, one byte written"][4] == {"large page": 1}
     resident, _, _, faults, ways = shown["its first page read"]
-    assert faults == 1 and ways.get("object's page") == 1 and resident == 1 + ways.get("neighbours", 0)
+    assert faults == ways["object's page"] == 1 and resident == 1 + ways["neighbours"]
 
 
 def test_fork_shares_and_who_writes_first_copies(shell: ShellSession) -> None:

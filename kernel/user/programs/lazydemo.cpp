@@ -18,10 +18,10 @@ void step(const char* what) {
     before = read_meter();
 }
 
-char* map(size_t bytes, int file = kNoFile) {
+char* map(size_t bytes, int file = kNoFile, void* wish = nullptr) {
     const uint32_t protection = file == kNoFile ? abi::PROT_READ | abi::PROT_WRITE : uint32_t{abi::PROT_READ};
     const uint32_t flags = file == kNoFile ? abi::MAP_PRIVATE | abi::MAP_ANONYMOUS : uint32_t{abi::MAP_PRIVATE};
-    void* const memory = mmap(nullptr, bytes, protection, flags, file);
+    void* const memory = mmap(wish, bytes, protection, flags, file);
     if (!is_error(memory)) return static_cast<char*>(memory);
     printf("lazydemo: %s\n", error_text(static_cast<int>(system_call::word(memory))));
     exit(1);
@@ -60,10 +60,20 @@ void show_large_page() {
     step("unmapped");
 }
 
+/// Neighbours come along within a block of eight pages, and chance places mappings: a free place where such a block begins.
+char* begin_of_block() {
+    constexpr uint32_t block = 8 * kPageBytes;
+    char* const room = map(2 * block);
+    munmap(room, 2 * block);
+    return room + (block - system_call::word(room) % block) % block;
+}
+
 void show_file() {
     const int file = open(kFile, abi::O_RDONLY);
     if (file < 0) return;
-    const char* const memory = map(4 * kPageBytes, file);
+    char* const place = begin_of_block();
+    before = read_meter();
+    const char* const memory = map(4 * kPageBytes, file, place);
     step("/bin/shell mapped, 4 pages");
     read_pages(memory, 1);
     step("its first page read");
