@@ -178,7 +178,8 @@ def test_reports(console):
     assert "allocated" in console.run("frames") or "free" in console.run("frames")
     assert "4 MiB" in console.run("pagetables")
     assert "PDE    0" in console.run("pagetables 0x1000")
-    assert "memory protection" in console.run("options")
+    options = console.run("options")
+    assert "memory protection    on" in options and "demand paging        on" in options
 
 
 def test_time_goes_by(console):
