@@ -174,19 +174,27 @@ int be_victim(uint32_t secret) {
     return holds(memories[0], secret) && holds(memories[1], secret) && holds(heap, secret) ? 0 : 1;
 }
 
+/// What nobody has looked at is not there.
+void look_at(const void* memory, size_t pages) {
+    for (size_t page = 0; page < pages; ++page) (void)static_cast<const volatile char*>(memory)[page * kPageBytes];
+}
+
 int be_family(uint32_t secret) {
-    new_memory(abi::MAP_PRIVATE, secret);
-    new_memory(abi::MAP_SHARED, secret + 1);
+    auto* const own = const_cast<uint32_t*>(new_memory(abi::MAP_PRIVATE, secret));
+    const uint32_t* const common = new_memory(abi::MAP_SHARED, secret + 1);
     const int file = open("/bin/isolate", abi::O_RDONLY);
-    mmap(nullptr, 2 * kPageBytes, abi::PROT_READ, abi::MAP_SHARED, file);
+    look_at(mmap(nullptr, 2 * kPageBytes, abi::PROT_READ, abi::MAP_SHARED, file), 2);
+    look_at(mmap(nullptr, 2 * kPageBytes, abi::PROT_READ, abi::MAP_PRIVATE | abi::MAP_ANONYMOUS), 2);
     auto* const changed = static_cast<char*>(mmap(nullptr, 2 * kPageBytes, kRights, abi::MAP_PRIVATE, file));
     changed[0] = 'x';
     const int shared = create_shared(8 * kPageBytes);
-    attach_shared(shared, nullptr, kRights);
+    memset(attach_shared(shared, nullptr, kRights), 1, 8 * kPageBytes);
     for (int i = 0; i < 3; ++i) {
         if (fork() != 0) continue;
         changed[kPageBytes] = static_cast<char>(i);
-        attach_shared(shared, nullptr, abi::PROT_READ);
+        look_at(attach_shared(shared, nullptr, abi::PROT_READ), 8);
+        look_at(common, kVictimPages);
+        for (int page = 0; page <= i; ++page) own[page * (kPageBytes / sizeof *own)] = secret + 2; // these are shared no more
         break;
     }
     printf("ready\n");

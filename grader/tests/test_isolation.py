@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from judge.scenario import Scenario
-from labs.process_view import ProcessView
+from labs.process_view import Area, ProcessView
 from labs.programs import Programs, Ran
-from paging.tables import PAGE
+from paging.tables import PAGE, PRESENT, WRITABLE, PageRun
 from program_boots import booter
 
 USER_BEGIN, USER_END = 0x1000_0000, 0xC000_0000
@@ -90,7 +90,7 @@ def test_another_processs_memory_is_out_of_reach(machine: Machines) -> None:
     scenario = machine()
     programs = Programs(scenario)
     victim = programs.start("isolate", "victim", SECRET)
-    ready = programs.let_run(3)
+    ready = programs.let_run(20)  # its pages come one by one, from the disk as well
     attacks = [programs.run("isolate", "attack", victim) for _ in range(3)]  # each lies at other places
     programs.kill(victim, "SIGTERM")
     ended = programs.wait(victim)
@@ -115,17 +115,56 @@ def frame_uses(target: Any, _view: ProcessView) -> bytes:
     return target.physical(word("table"), word("entries") * FRAME_INFO)[USE::FRAME_INFO]
 
 
+def writable(view: ProcessView) -> ProcessView:
+    """The same process, if its page tables allowed every write."""
+    tables = {frame: [word | WRITABLE if word & PRESENT else word for word in words] for frame, words in view.table_set.frames.items()}
+    return replace(view, table_set=replace(view.table_set, frames=tables))
+
+
 def table_frames(view: ProcessView) -> set[int]:
     """The frames of a directory and of all tables that it leads to."""
     return {view.directory, *view.table_set.table_slots.values()}
 
 
-def trespasses(views: list[ProcessView], uses: bytes) -> list[str]:
-    """Frames that user code can reach although they are not its own and not shared by an object, in sentences."""
+@dataclass(frozen=True)
+class Shown:
+    """A page of a process, and the frame that it shows."""
+
+    view: ProcessView
+    area: Area
+    page: PageRun
+
+    @property
+    def source(self) -> tuple[int, int] | None:
+        """Which page of which object."""
+        return (self.area.object, self.area.first_page + (self.page.virtual - self.area.begin) // PAGE) if self.area.object else None
+
+    @property
+    def own(self) -> bool:
+        """Whether what is written here is seen here only."""
+        return not self.area.shared
+
+
+def may_show_one_frame(one: Shown, other: Shown, families: Iterable[set[int]]) -> bool:
+    """Whether two pages may show the same frame: everybody's zeros; the page of an object; copy-on-write after fork(). Where one of them
+    is private, it is read-only there, until who writes gets a copy."""
+    if one.own and one.page.writable or other.own and other.page.writable:
+        return False
+    if one.page.frame == one.view.zero_frame:
+        return one.own and other.own
+    if one.source is not None and one.source == other.source:
+        return True
+    return one.own and other.own and any({one.view.pid, other.view.pid} <= family for family in families)
+
+
+def trespasses(views: list[ProcessView], uses: bytes, families: Iterable[set[int]] = ()) -> list[str]:
+    """Frames that user code can reach although they are not its own and shared by nothing, in sentences.
+
+    families  process numbers of those who share pages since a fork()"""
     tables = {frame for view in views for frame in table_frames(view)}
     kernel = {frame for view in views for run in view.table_set.pages(USER_END) for frame in range(run.frame, run.frame + run.pages)}
     wrong: list[str] = []
-    owners: dict[int, tuple[ProcessView, tuple[int, int] | None]] = {}
+    shown: dict[int, list[Shown]] = {}
     for view in views:
         for run in view.table_set.pages():
             if not run.user:
@@ -145,40 +184,62 @@ def trespasses(views: list[ProcessView], uses: bytes) -> list[str]:
                     wrong.append(f"{where}, which holds a page table")
                 if page.frame in kernel:
                     wrong.append(f"{where}, which the kernel has mapped for itself")
-                source = (area.object, area.first_page + (page.virtual - area.begin) // PAGE) if area.object else None
-                other, other_source = owners.setdefault(page.frame, (view, source))
-                if (other, other_source) != (view, source) and (source is None or source != other_source):
-                    wrong.append(f"{where}, which is process {other.pid}'s as well, and no object shares it")
+                here = Shown(view, area, page)
+                others = shown.setdefault(page.frame, [])
+                for other in others:
+                    if not may_show_one_frame(here, other, families):
+                        wrong.append(f"{where}, which is process {other.view.pid}'s as well, and nothing shares it")
+                others.append(here)
     return wrong
 
 
+@dataclass(frozen=True)
+class Crowd:
+    """Six processes, alive at one time: a victim, the first of a family, one more victim, and three children of the first."""
+
+    views: list[ProcessView]
+    uses: bytes
+
+    @property
+    def families(self) -> list[set[int]]:
+        return [{self.views[index].pid for index in (1, 3, 4, 5)}]
+
+
 @pytest.fixture(scope="module")
-def family(machine: Machines) -> tuple[list[ProcessView], bytes]:
-    """Six processes, alive at one time: a victim, four of a family, and one more of the same program."""
+def crowd(machine: Machines) -> Crowd:
     scenario = machine()
     programs = Programs(scenario)
     victim = programs.start("isolate", "victim", SECRET)
     first = programs.start("isolate", "family", SECRET + 0x100)
     other = programs.start("isolate", "victim", SECRET + 0x200)
-    ready = programs.let_run(20)
+    ready = programs.let_run(60)
     children = [other + 1, other + 2, other + 3]
     looks = [programs.look(process, f"look-{index}", frame_uses) for index, process in enumerate([victim, first, other, *children])]
     scenario.boot()
     assert ready.text.count("ready") == 6, ready.text
-    return [look.view for look in looks], looks[-1].found
+    return Crowd([look.view for look in looks], looks[-1].found)
 
 
-def test_user_code_reaches_its_own_frames_and_shared_ones_only(family: tuple[list[ProcessView], bytes]) -> None:
-    views, uses = family
-    assert trespasses(views, uses) == []
-    reached = [{page.frame for area in view.areas for page in view.pages_of(area)} for view in views]
-    assert all(len(frames) > 60 for frames in reached), "there was something to look at"
-    assert len(reached[1] & reached[3]) > 40 and len(reached[0] & reached[1]) > 0, "shared memory, and the program's text"
+def frames(view: ProcessView, shared: bool | None = None) -> set[int]:
+    """What a process reaches, or only its shared or private areas."""
+    return {page.frame for area in view.areas if shared in (None, bool(area.shared)) for page in view.pages_of(area)}
 
 
-def test_the_look_from_outside_would_see_a_trespass(family: tuple[list[ProcessView], bytes]) -> None:
+def test_user_code_reaches_its_own_frames_and_shared_ones_only(crowd: Crowd) -> None:
+    assert trespasses(crowd.views, crowd.uses, crowd.families) == []
+    victim, first, _, *children = crowd.views
+    assert all(len(frames(view)) > 60 for view in crowd.views), "there was something to look at"
+    assert frames(victim) & frames(first), "the program's text"
+    for number, child in enumerate(children, 1):
+        assert len(frames(child, shared=True) & frames(first, shared=True)) >= 48, "shared memory"
+        common = frames(child, shared=False) & frames(first, shared=False)
+        assert len(common) > 30, "what neither has written to since the fork()"
+        assert len(frames(child, shared=False) - common) >= number, "and what the child has written to"
+
+
+def test_the_look_from_outside_would_see_a_trespass(crowd: Crowd) -> None:
     """The same pictures with one lie each."""
-    views, uses = family
+    views, uses = crowd.views, crowd.uses
     victim = views[0]
     area = next(area for area in victim.areas if not area.object and area.pages > 10)
     frame = victim.frames_of(area)[0]
@@ -187,5 +248,7 @@ def test_the_look_from_outside_would_see_a_trespass(family: tuple[list[ProcessVi
     assert any("in none of its areas" in sentence for sentence in
                trespasses([replace(victim, areas=tuple(a for a in victim.areas if a != area)), *views[1:]], uses))
     unshared = [replace(view, areas=tuple(replace(a, object=0) for a in view.areas)) for view in views]
-    assert any("as well, and no object shares it" in sentence for sentence in trespasses(unshared, uses))
+    assert any("as well, and nothing shares it" in sentence for sentence in trespasses(unshared, uses, crowd.families))
+    assert any("as well, and nothing shares it" in sentence for sentence in trespasses(views, uses)), "copy-on-write among strangers"
+    assert any("as well, and nothing shares it" in sentence for sentence in trespasses([writable(view) for view in views], uses, crowd.families))
     assert any("holds a page table" in sentence for sentence in trespasses([replace(view, directory=frame) for view in views[1:2]] + [victim], uses))
