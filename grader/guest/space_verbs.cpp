@@ -266,10 +266,11 @@ void handle_fault(Call& call) {
     call.reply({static_cast<uint32_t>(decision.outcome), static_cast<uint32_t>(decision.reason)});
 }
 
+/// Faults, by outcome; kernel page tables that were taken over.
 void fault_statistics(Call& call) {
     const fault::Counters& now = fault::counters();
     call.reply({now.faults(), now.of(fault::Outcome::Resolved), now.of(fault::Outcome::Retry), now.of(fault::Outcome::Signal),
-                now.of(fault::Outcome::OutOfMemory)});
+                now.of(fault::Outcome::OutOfMemory), now.of(fault::How::KernelTable)});
 }
 
 HARNESS_VERB("space.create", create);

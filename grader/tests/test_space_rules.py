@@ -578,8 +578,23 @@ def test_page_faults_are_decided_in_order(boot):
     assert answers == [(outcome, reason) for *_, outcome, reason in faults]
     kinds = Counter(outcome for outcome, _ in answers)
     counts = tuple(after - earlier for after, earlier in zip(run.values(counted), run.values(before)))
-    assert counts == (len(faults), kinds["resolved"], kinds["retry"], kinds["signal"], 0)
+    assert counts == (len(faults), kinds["resolved"], kinds["retry"], kinds["signal"], 0, 0)
     assert [OUTCOMES[run.values(operation)[0]] for operation in (starved, limited)] == ["out of memory"] * 2
+
+
+def test_page_tables_of_the_kernel_that_a_space_takes_over_are_counted(boot):
+    work = Expectations()
+    work.add("space.create 0 3")
+    work.add("space.activate 0")
+    before = work.add("fault.statistics")
+    memory = work.add(f"vmalloc.allocate {6 << 20}")  # more than the page tables that are there from the beginning
+    work.add(f"vmalloc.fill ${memory} {6 << 20} 7")
+    after = work.add("fault.statistics")
+    run = boot(work.script, megabytes=32)
+    run.to_end()
+    work.checked(run)
+    tables = run.values(after)[5] - run.values(before)[5]
+    assert 1 <= tables <= 2 and run.values(after)[0] - run.values(before)[0] == tables
 
 
 @pytest.mark.parametrize("profile", ["grading", "no-memory-debugging"])

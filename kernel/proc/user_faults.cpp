@@ -106,6 +106,7 @@ void on_exception(i386::TrapFrame& frame, VirtAddr fault_address) {
 } // namespace
 
 void initialize() {
+    set_page_fault_handler(mm::fault::resolve_shared_range); // and counts, from now on
     i386::set_user_fault_handler(resolve_page_fault);
     i386::set_user_exception_handler(on_exception);
 }

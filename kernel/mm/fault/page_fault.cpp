@@ -76,6 +76,12 @@ Decision handle(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_poin
     return decision;
 }
 
+bool resolve_shared_range(const FaultInfo& fault) {
+    if (!shared_range::resolve(fault)) return false;
+    count(all, resolved(How::KernelTable));
+    return true;
+}
+
 const char* reason_text(Reason reason) {
     switch (reason) {
     case Reason::None: return "no reason";

@@ -26,6 +26,10 @@ namespace mm::fault {
 /// @param stack_pointer  user code's ESP when the access was made, by itself or by the kernel in its name: a stack grows only near it
 Decision handle(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer);
 
+/// The first line of the table above, for faults of any instruction of the kernel (arch/fault_info.h: set_page_fault_handler()).
+/// @return whether it fits
+bool resolve_shared_range(const FaultInfo& fault);
+
 /// How many faults went which way. The kernel keeps one for all, a process one of its own.
 struct Counters {
     uint32_t outcomes[kOutcomes] = {};
