@@ -86,6 +86,8 @@ def test_a_recursive_slot_is_explained() -> None:
     ("spaces-protect-up-to-hole", "Areas.ProtectWithAHoleChangesNothing", "it failed, and called its visitor"),
     ("spaces-split-node-leaks", "Areas.NoMemoryAtAnyRequest", "the set is destroyed, and the heap has"),
     ("spaces-remove-takes-memory-first", "Areas.RemoveWithoutAHoleNeedsNoMemory", "expected success, seen OutOfMemory"),
+    ("faults-object-page-writable", "Faults.APrivateAreaCopiesForAWrite", "read-only; it is"),
+    ("faults-frame-lost-on-failure", "Faults.WithoutMemoryNothingChanges", "references; 1 hold it"),
     ("cow-no-invalidate", "CopyOnWrite.FirstACopyThenTheLastOwner", "the TLB still leads from"),
     ("cow-fork-leaks", "CopyOnWrite.NoFrameForAnyPageTable", "owners, and "),
 ])
