@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from judge.scenario import Op, expect
-from labs.process_view import KINDS
 from labs.programs import Look, Programs, Ran
 
 # fault::Reason (mm/fault/decision.h), and what the kernel prints for each when a process dies of it.
@@ -46,7 +45,8 @@ def check_death(ran: Ran, signal: str, reason: str, addresses: range, why: str) 
     expect(ran.signal == signal and found is not None, f"{why}: the process ends by {signal}", seen, operation=ran.op.number)
     assert found
     expect(found[2] == REASON_TEXTS[reason] and int(found[3], 16) in addresses,
-           f"{why}: {REASON_TEXTS[reason]!r} at {addresses.start:#x}{f' to {addresses.stop - 1:#x}' if len(addresses) > 1 else ''}", seen, operation=ran.op.number)
+           f"{why}: {REASON_TEXTS[reason]!r} at {addresses.start:#x}{f' to {addresses.stop - 1:#x}' if len(addresses) > 1 else ''}",
+           seen, operation=ran.op.number)
 
 
 def start_bystander(programs: Programs, secret: int) -> Op:
@@ -57,12 +57,14 @@ def start_bystander(programs: Programs, secret: int) -> Op:
 
 
 def check_bystander(at_first: Look, at_last: Look, lived: Ran) -> None:
-    """A process that slept while others died has what it had: what it mapped is asleep with it; code and stack it may have used meanwhile."""
+    """A process that slept while others died has what it had: only its code and its stack it may have used meanwhile."""
     def mapped(look: Look) -> dict[int, tuple[int, bytes]]:
-        return {page.virtual: (page.frame, look.found[page.virtual]) for area in look.view.areas if area.kind in (KINDS.index("heap"), KINDS.index("mapping"))
-                for page in look.view.pages_of(area)}
+        areas = [area for area in look.view.areas if area.kind_name in ("heap", "mapping")]
+        return {page.virtual: (page.frame, look.found[page.virtual]) for area in areas for page in look.view.pages_of(area)}
 
     first, last = mapped(at_first), mapped(at_last)
     changed = [address for address in first.keys() | last.keys() if first.get(address) != last.get(address)]
-    expect(not changed, "a process that only sleeps keeps its pages and what is in them", f"the page {min(changed, default=0):#x} has changed", operation=lived.op.number)
-    expect(lived.exit_status == 0, "a process that slept while others died goes on, and finds its memory as it was", lived.ending, operation=lived.op.number)
+    expect(not changed, "a process that only sleeps keeps its pages and what is in them",
+           f"the page {min(changed, default=0):#x} has changed", operation=lived.op.number)
+    expect(lived.exit_status == 0, "a process that slept while others died goes on, and finds its memory as it was", lived.ending,
+           operation=lived.op.number)

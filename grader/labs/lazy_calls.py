@@ -43,7 +43,9 @@ ZEROS, OWN, OBJECT, BIG = "the frame of zeros, read-only", "a frame of its own",
 def lazy_disk(*scripts: LazyScript, files: Iterable[File] = (), others: Sequence[str] = ()) -> Path:
     """A small disk with `calls`, scripts, and files of data: it is made anew for each seed."""
     contents: dict[str, Path | bytes] = {f"bin/{name}": paths.programs_folder() / name for name in ("calls", *others)}
-    return program_disk(contents | {script.name: script.text.encode() for script in scripts} | {file.name: file.data for file in files}, megabytes=4)
+    contents |= {script.name: script.text.encode() for script in scripts}
+    contents |= {file.name: file.data for file in files}
+    return program_disk(contents, megabytes=4)
 
 
 @dataclass
@@ -130,7 +132,8 @@ class Following:
     def result(self, line: int, what: str) -> int:
         text = self.results.get(line)
         if text is None:
-            fail(f"the process goes on to {what}", f"it did not come so far: {self.ran.ending}; it printed last: {(self.ran.lines or ['nothing'])[-1]}",
+            fail(f"the process goes on to {what}",
+                 f"it did not come so far: {self.ran.ending}; it printed last: {(self.ran.lines or ['nothing'])[-1]}",
                  operation=self.ran.op.number)
         value = int(text, 16)
         return value - (1 << 32) if value > 0xFFFF_F000 else value
@@ -170,8 +173,12 @@ class LazyScript:
         self.do(f"keep {block.name}")
         grown = self.do(f"Break {block.name}+{pages * PAGE}")
         self._begins(block, line, "brk")
-        self.steps.append(lambda following: expect(following.result(grown, "brk") == block.begin + pages * PAGE, f"brk grows the heap by {pages} pages",
-                                                   f"{following.result(grown, 'brk'):#x}"))
+
+        def step(following: Following) -> None:
+            end = following.result(grown, "brk")
+            expect(end == block.begin + pages * PAGE, f"brk grows the heap by {pages} pages", f"{end:#x}")
+
+        self.steps.append(step)
         return block
 
     def open(self, file: File) -> str:
@@ -180,7 +187,12 @@ class LazyScript:
         self.do(f'text {name}path "/{file.name}"')
         line = self.do(f"Open {name}path 0")
         self.do(f"keep {name}")
-        self.steps.append(lambda following: expect(following.result(line, "open") >= 0, f"/{file.name} can be opened", f"{following.result(line, 'open')}"))
+
+        def step(following: Following) -> None:
+            number = following.result(line, "open")
+            expect(number >= 0, f"/{file.name} can be opened", str(number))
+
+        self.steps.append(step)
         return name
 
     def map_file(self, file: File, number: str, pages: int, *, first_page: int = 0, rights: int = READ, shared: bool = False) -> Block:
@@ -197,7 +209,8 @@ class LazyScript:
         def step(following: Following) -> None:
             page = offset // PAGE
             byte, wanted = following.result(line, f"a read of {block.name}, page {page}"), block.contents(page)[offset % PAGE]
-            expect(byte == wanted, f"the byte at {block.begin + offset:#010x} is {wanted:#04x}, as {_origin(block, page)}", f"{byte:#04x}")
+            expect(byte == wanted, f"the byte at {block.begin + offset:#010x} is {wanted:#04x}, as {_origin(block, page)}",
+                   f"{byte:#04x}")
             block.touch(page, write=False)
 
         self.steps.append(step)
@@ -249,7 +262,8 @@ class LazyScript:
         def step(following: Following) -> None:
             following.caught += 1
             caught = following.result(asked, what)
-            expect(caught == following.caught, f"{what} brings SIGSEGV", f"{caught} signals were caught so far, not {following.caught}")
+            expect(caught == following.caught, f"{what} brings SIGSEGV",
+                   f"{caught} signals were caught so far, not {following.caught}")
 
         self.steps.append(step)
 
@@ -289,7 +303,8 @@ class LazyScript:
         look = following.looks[name]
         view, op = look.view, following.ran.op.number
         wrong = disagreements(view)
-        expect(not wrong, f"areas, page tables and maps of process {view.pid} agree at checkpoint {name}", "; ".join(wrong[:3]), operation=op)
+        expect(not wrong, f"areas, page tables and maps of process {view.pid} agree at checkpoint {name}", "; ".join(wrong[:3]),
+               operation=op)
         for block in self.blocks:
             if block.begin:
                 check_block(block, view, look.found, name, op)
@@ -332,28 +347,30 @@ def follow(scenario: Scenario, *scripts: LazyScript, files: tuple[File, ...] = (
 def read_pages(target: Any, view: ProcessView) -> dict[int, bytes]:
     """The present small pages of a process, by address."""
     pages = [page for area in view.areas for page in view.pages_of(area) if not page.large]
-    return dict(zip((page.virtual for page in pages), target.physical_ranges([(page.frame * PAGE, PAGE) for page in pages]))) if pages else {}
+    data = target.physical_ranges([(page.frame * PAGE, PAGE) for page in pages]) if pages else []
+    return {page.virtual: content for page, content in zip(pages, data)}
 
 
 def check_block(block: Block, view: ProcessView, memory: dict[int, bytes], name: str, operation: int) -> None:
     """Each page of a block is as the model says: present or not, what it shows, its rights, its bytes."""
-    seen = {page.virtual: page for area in view.areas if area.begin <= block.begin < area.end or block.begin <= area.begin < block.begin + block.pages * PAGE
-            for page in view.pages_of(area)}
+    end = block.begin + block.pages * PAGE
+    seen = {page.virtual: page for area in view.areas if area.begin < end and block.begin < area.end for page in view.pages_of(area)}
     for index in range(block.pages):
         address, wanted = block.begin + index * PAGE, block.state.get(index)
         page = seen.get(address)
         where = f"at checkpoint {name} page {index} of {block.name} ({address:#010x})"
         if wanted is None or page is None:
-            expect(page is None and wanted is None, f"{where} {f'shows {wanted}' if wanted else 'is absent: nobody has touched it'}",
+            expect(page is None and wanted is None,
+                   f"{where} {f'shows {wanted}' if wanted else 'is absent: nobody has touched it'}",
                    f"it is present, {page.rights}, frame {page.frame:#x}" if page else "it is absent", operation=operation)
             continue
         shows = BIG if page.large else ZEROS if page.frame == view.zero_frame else wanted if wanted in (OWN, OBJECT) else "another frame"
-        expect(shows == wanted and page.writable == (wanted in (OWN, BIG)), f"{where} shows {wanted}", f"frame {page.frame:#x}, {page.rights}",
-               operation=operation)
+        expect(shows == wanted and page.writable == (wanted in (OWN, BIG)), f"{where} shows {wanted}",
+               f"frame {page.frame:#x}, {page.rights}", operation=operation)
         if wanted != BIG and memory[address] != block.contents(index):
             offset = next(i for i, (a, b) in enumerate(zip(memory[address], block.contents(index))) if a != b)
-            fail(f"{where} holds {_origin(block, index)}: {block.contents(index)[offset]:#04x} at offset {offset:#x}", f"{memory[address][offset]:#04x}",
-                 operation=operation)
+            fail(f"{where} holds {_origin(block, index)}: {block.contents(index)[offset]:#04x} at offset {offset:#x}",
+                 f"{memory[address][offset]:#04x}", operation=operation)
 
 
 def _origin(block: Block, page: int) -> str:
@@ -367,13 +384,16 @@ def _check_counts(following: Following, view: ProcessView, name: str, counts_sig
     faults: FaultCounts = view.faults.since(before.faults)
     between = f"between checkpoints {before_name} and {name}"
     operation = following.ran.op.number
-    expect(faults.outcomes["Retry"] == 0, f"{between} no access faults twice", f"{faults.outcomes['Retry']} faults were answered with Retry: {faults}",
+    expect(faults.outcomes["Retry"] == 0, f"{between} no access faults twice",
+           f"{faults.outcomes['Retry']} faults were answered with Retry: {faults}",
            "Retry is for a page that is there already; what this fault has just shown is Resolved.", operation=operation)
-    expect(not counts_signals or faults.outcomes["Signal"] == following.caught - caught, f"{between} {following.caught - caught} accesses are wrong", str(faults), operation=operation)
+    expect(not counts_signals or faults.outcomes["Signal"] == following.caught - caught,
+           f"{between} {following.caught - caught} accesses are wrong", str(faults), operation=operation)
     new = view.resident - before.resident
     once = new - faults.neighbours - (LARGE - 1) * faults.hows["LargePage"] + faults.hows["Copied"] + faults.hows["LastOwner"]
-    expect(faults.outcomes["Resolved"] == once, f"{between} each page that appeared took one fault, and none when it came as a neighbour: "
-           f"{new} new pages, so {once} faults", str(faults), "A Decision says what was done: `how`, and in `neighbours` how many pages came besides.",
+    expect(faults.outcomes["Resolved"] == once,
+           f"{between} each page that appeared took one fault, and none when it came as a neighbour: " f"{new} new pages, so {once} faults",
+           str(faults), "A Decision says what was done: `how`, and in `neighbours` how many pages came besides.",
            operation=operation)
 
 

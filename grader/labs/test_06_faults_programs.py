@@ -7,7 +7,8 @@ from emulator.volume import read_file
 from judge import paths
 from judge.scenario import expect
 from labs.faults import FaultsScenario
-from labs.lazy_calls import LARGE, OBJECT, READ, RW, Block, File, LazyScript, check_block, follow, frames_of, lazy_disk, new_file, read_pages
+from labs.lazy_calls import LARGE, OBJECT, READ, RW, Block, File, LazyScript, check_block, follow, frames_of, lazy_disk, new_file
+from labs.lazy_calls import read_pages
 from labs.lazy_image import IMAGE_PAGES, Image
 from labs.programs import Programs
 from paging.tables import PAGE
@@ -54,7 +55,8 @@ def test_program_files(faults: FaultsScenario) -> None:
     touch_some(script, faults, private, 6)
     script.look("private")
     first = chance.randrange(1, 8)
-    others = [script.map_file(file, number, chance.randrange(4, file.pages - first), first_page=first, shared=shared) for shared in (False, True)]
+    others = [script.map_file(file, number, chance.randrange(4, file.pages - first), first_page=first, shared=shared)
+              for shared in (False, True)]
     for other in others:
         touch_some(script, faults, other, 4, writes=False)
     script.look("twice-more")
@@ -64,12 +66,17 @@ def test_program_files(faults: FaultsScenario) -> None:
     script.look("end")
     [ran] = follow(faults, script, files=(file,))
     view = ran.view("end")
-    frames = {index: {frames_of(block, view)[index - block.first_page] for block in script.blocks if block.state.get(index - block.first_page) == OBJECT}
-              for index in range(file.pages)}
+    frames: dict[int, set[int]] = {index: set() for index in range(file.pages)}
+    for block in script.blocks:
+        for page, frame in frames_of(block, view).items():
+            if block.state[page] == OBJECT:
+                frames[block.first_page + page].add(frame)
     twice = [index for index, seen in frames.items() if len(seen) > 1]
-    expect(not twice, "all who read a page of a file see one frame", f"page {twice[0]} lies in {len(frames[twice[0]])} frames" if twice else "")
+    expect(not twice, "all who read a page of a file see one frame",
+           f"page {twice[0]} lies in {len(frames[twice[0]])} frames" if twice else "")
     assert faults.run and faults.run.disk
-    expect(read_file(faults.run.disk, file.name) == file.data, "what a process writes to a private mapping does not reach the file", "the file has changed")
+    expect(read_file(faults.run.disk, file.name) == file.data,
+           "what a process writes to a private mapping does not reach the file", "the file has changed")
 
 
 def test_program_large(faults: FaultsScenario) -> None:
@@ -94,8 +101,8 @@ def test_program_random(faults: FaultsScenario) -> None:
     script, chance = LazyScript(), faults.random
     file = new_file(faults, chance.randrange(10, 20))
     number = script.open(file)
-    blocks = [script.zeros(chance.randrange(8, 40)), script.heap(chance.randrange(4, 20)), script.map_file(file, number, file.pages, rights=RW),
-              script.map_file(file, number, file.pages), script.map_file(file, number, file.pages, shared=True)]
+    blocks = [script.zeros(chance.randrange(8, 40)), script.heap(chance.randrange(4, 20)),
+              script.map_file(file, number, file.pages, rights=RW), script.map_file(file, number, file.pages), script.map_file(file, number, file.pages, shared=True)]
     for part in range(4):
         for _ in range(25):
             index = chance.randrange(len(blocks))
@@ -135,7 +142,8 @@ def test_program_together(faults: FaultsScenario) -> None:
     mine, other = frames_of(ours, view), frames_of(theirs, ran_second.view("second-writes"))
     for page in sorted(mine.keys() & other.keys()):
         both = ours.state[page] == theirs.state[page] == OBJECT
-        expect((mine[page] == other[page]) == both, f"page {page} of the file lies in {'one frame' if both else 'a frame for each'} of two processes",
+        expect((mine[page] == other[page]) == both,
+               f"page {page} of the file lies in {'one frame' if both else 'a frame for each'} of two processes",
                f"frames {mine[page]:#x} and {other[page]:#x}", operation=ran_second.op.number)
 
 

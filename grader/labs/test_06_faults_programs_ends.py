@@ -76,15 +76,17 @@ def test_program_stack(faults: FaultsScenario) -> None:
     present = {page.virtual for page in before.pages_of(stack_of(before))}
     begin = stack_of(before).begin
     for act in acts:
-        expect(act.word in printed, f"the process goes on to {act.word}", f"{ran.ending}; it printed {ran.text!r}", operation=ran.op.number)
+        expect(act.word in printed, f"the process goes on to {act.word}", f"{ran.ending}; it printed {ran.text!r}",
+               operation=ran.op.number)
         pointer, signal, reason, address = printed[act.word]
         first = pointer + act.first
         what = f"{act.name} with the stack pointer at {pointer:#x}, where the stack begins at {begin:#x}"
         refused = first < begin and first + 32 < pointer
         if refused:
             why = REASONS.index("GuardPage" if begin - PAGE <= first else "NotMapped")
-            expect((signal, reason, address) == (SIGSEGV, why, first), f"{what}, is refused with SIGSEGV, {REASONS[why]}, at {first:#x}",
-                   told(signal, reason, address), "32 bytes below the stack pointer, and not one more.", operation=ran.op.number)
+            expect((signal, reason, address) == (SIGSEGV, why, first),
+                   f"{what}, is refused with SIGSEGV, {REASONS[why]}, at {first:#x}", told(signal, reason, address),
+                   "32 bytes below the stack pointer, and not one more.", operation=ran.op.number)
             touched = handler_pages(pointer)
         else:
             expect(signal == 0, f"{what}, is resolved", told(signal, reason, address), operation=ran.op.number)
@@ -96,14 +98,15 @@ def test_program_stack(faults: FaultsScenario) -> None:
         view = ran.view(act.word)
         programs.three_views_agree(view, where=f"at checkpoint {act.word}", operation=ran.op.number)
         stack = stack_of(view)
-        expect((stack.begin, stack.end) == (begin, end), f"after {what}, the stack is {begin:#x} to {end:#x}", f"{stack.begin:#x} to {stack.end:#x}",
-               "It grows down to the page of the address.", operation=ran.op.number)
+        expect((stack.begin, stack.end) == (begin, end), f"after {what}, the stack is {begin:#x} to {end:#x}",
+               f"{stack.begin:#x} to {stack.end:#x}", "It grows down to the page of the address.", operation=ran.op.number)
         seen = {page.virtual for page in view.pages_of(stack)}
         different = min((seen ^ present) - {address for address in seen | present if address >= end - 5 * PAGE}, default=None)
         expect(different is None, f"after {what}, those pages of the stack are present that were touched",
                f"{different or 0:#x} is {'present' if different in seen else 'absent'}", operation=ran.op.number)
         for page in view.pages_of(stack):
-            expect(page.writable, f"the page {page.virtual:#x} of the stack, which was written, is writable", page.rights, operation=ran.op.number)
+            expect(page.writable, f"the page {page.virtual:#x} of the stack, which was written, is writable", page.rights,
+                   operation=ran.op.number)
 
 
 def test_program_stack_ends(faults: FaultsScenario) -> None:
@@ -118,12 +121,14 @@ def test_program_stack_ends(faults: FaultsScenario) -> None:
     after = programs.frames()
     faults.boot()
     end = stack_of(deep.view("deep")).end
-    check_death(deep, "SIGSEGV", "StackLimit", range(end - (limit + 1) * PAGE, end - limit * PAGE), f"a stack of at most {limit} pages that would need one more")
+    check_death(deep, "SIGSEGV", "StackLimit", range(end - (limit + 1) * PAGE, end - limit * PAGE),
+                f"a stack of at most {limit} pages that would need one more")
     view = stopped.view("blocked")
     in_the_way = max((area for area in view.areas if area.kind == KINDS.index("mapping")), key=lambda area: area.begin)
-    check_death(stopped, "SIGSEGV", "GuardPage", range(in_the_way.end, in_the_way.end + PAGE), f"a stack that would grow to the page above the mapping {in_the_way}")
-    expect(after.value == before.value, "two processes have died of their stacks: as many frames are in use as before", f"{after.value - before.value:+} frames",
-           operation=after.number)
+    check_death(stopped, "SIGSEGV", "GuardPage", range(in_the_way.end, in_the_way.end + PAGE),
+                f"a stack that would grow to the page above the mapping {in_the_way}")
+    expect(after.value == before.value, "two processes have died of their stacks: as many frames are in use as before",
+           f"{after.value - before.value:+} frames", operation=after.number)
 
 
 def handler_pages(pointer: int) -> range:
@@ -189,7 +194,8 @@ def test_program_wrong(faults: FaultsScenario) -> None:
         expect(word in lines, f"the process goes on to {word}", f"{ran.ending}; it printed {ran.text!r}", operation=ran.op.number)
         address, *seen = lines[word]
         wanted = [SIGNALS[signal], REASONS.index(reason), address] if signal else [0, 0, 0]
-        expect(seen == wanted, f"{ACCESSES[word[0]]} {address:#x} ({word[1:]}): {told(*wanted)}", told(*seen), operation=ran.op.number)
+        expect(seen == wanted, f"{ACCESSES[word[0]]} {address:#x} ({word[1:]}): {told(*wanted)}", told(*seen),
+               operation=ran.op.number)
 
 
 def test_program_deaths(faults: FaultsScenario) -> None:
@@ -210,8 +216,8 @@ def test_program_deaths(faults: FaultsScenario) -> None:
         expect(address, f"a process starts, to make {ACCESSES[word[0]]} {word[1:]}", str(ran), operation=ran.op.number)
         check_death(ran, signal, reason, range(address, address + 1), f"{ACCESSES[word[0]]} {address:#x} ({word[1:]})")
     check_bystander(at_first, at_last, lived)
-    expect(after.value == before.value, f"{len(deaths)} processes have died: as many frames are in use as before", f"{after.value - before.value:+} frames",
-           operation=after.number)
+    expect(after.value == before.value, f"{len(deaths)} processes have died: as many frames are in use as before",
+           f"{after.value - before.value:+} frames", operation=after.number)
 
 
 def test_program_pointers(faults: FaultsScenario) -> None:
@@ -224,8 +230,8 @@ def test_program_pointers(faults: FaultsScenario) -> None:
     readonly = script.zeros(2, READ)
     none = script.zeros(2, 0)
     script.look("start")
-    bad = [chance.randrange(PAGE), chance.randrange(0x10_0000, 0x20_0000), chance.randrange(0xC000_0000, 0xFFFF_0000), chance.randrange(*FREE),
-           f"{none.name}+{chance.randrange(PAGE)}", f"{block.name}+{block.pages * PAGE + chance.randrange(PAGE)}"]
+    bad: list[int | str] = [chance.randrange(begin, end) for begin, end in ((0, PAGE), (0x10_0000, 0x20_0000), (0xC000_0000, 0xFFFF_0000), FREE)]
+    bad += [f"{none.name}+{chance.randrange(PAGE)}", f"{block.name}+{block.pages * PAGE + chance.randrange(PAGE)}"]
     for address in bad:
         for line in (f"Read {number} {address} 100", f"Open {address} 0", f"GetLimit 9 {address}", f"MemoryInfo {address}"):
             script.returns(line, -EFAULT)
@@ -254,19 +260,23 @@ def test_program_pager(faults: FaultsScenario) -> None:
         runs.append((kind, pages, touches, seed, programs.run("pager", kind, pages, touches, seed, checkpoints=[kind], reader=read_pages)))
     faults.boot()
     for kind, pages, touches, seed, ran in runs:
-        expect(ran.exit_status == 0, f"a process that pages its own memory ends well ({kind})", f"{ran.ending}; it printed {ran.text!r}", operation=ran.op.number)
+        expect(ran.exit_status == 0, f"a process that pages its own memory ends well ({kind})",
+               f"{ran.ending}; it printed {ran.text!r}", operation=ran.op.number)
         begin, signals, strange, wrong = numbers_in(ran, 4).get("begin", [0] * 4)
         expect(begin, f"a process that pages its own memory prints what came of it ({kind})", str(ran), operation=ran.op.number)
         touched = pager_touches(pages, touches, seed)
-        expect((signals, strange, wrong) == (len(touched), 0, 0), f"{touches} touches of {len(touched)} pages ({kind}) bring {len(touched)} signals, each for the address "
-               "that was touched, and the page is there when the handler returns", f"{signals} signals, {strange} for another address, {wrong} other words", operation=ran.op.number)
+        expect((signals, strange, wrong) == (len(touched), 0, 0),
+               f"{touches} touches of {len(touched)} pages ({kind}) bring {len(touched)} signals, each for the address "
+               "that was touched, and the page is there when the handler returns",
+               f"{signals} signals, {strange} for another address, {wrong} other words", operation=ran.op.number)
         look = ran.looks[kind]
         programs.three_views_agree(look.view, operation=ran.op.number)
         present = {(address - begin) // PAGE: data for address, data in look.found.items() if begin <= address < begin + pages * PAGE}
-        expect(set(present) == touched, f"the pages that were touched are present, and no others ({kind})", f"{sorted(set(present) ^ touched)}", operation=ran.op.number)
+        expect(set(present) == touched, f"the pages that were touched are present, and no others ({kind})",
+               f"{sorted(set(present) ^ touched)}", operation=ran.op.number)
         for page, data in present.items():
-            expect(data == struct.pack("<I", (seed + page) * 0x9E37_79B9 & 0xFFFF_FFFF) * (PAGE // 4), f"page {page} holds what the handler wrote ({kind})",
-                   data[:16].hex(), operation=ran.op.number)
+            expect(data == struct.pack("<I", (seed + page) * 0x9E37_79B9 & 0xFFFF_FFFF) * (PAGE // 4),
+                   f"page {page} holds what the handler wrote ({kind})", data[:16].hex(), operation=ran.op.number)
 
 
 def pager_touches(pages: int, touches: int, seed: int) -> set[int]:
@@ -293,7 +303,8 @@ def test_program_memory(faults: FaultsScenario) -> None:
         script.do(f"Debug {FAIL_AFTER} {left}")
         for page in chance.sample(range(file.pages), 10):
             touched = chance.choice((block, view))
-            script.do(f"store {touched.name}+{page * PAGE + chance.randrange(PAGE)} 1 1" if chance.random() < 0.7 else f"show {touched.name}+{page * PAGE} 1")
+            at = f"{touched.name}+{page * PAGE + chance.randrange(PAGE)}"
+            script.do(f"store {at} 1 1" if chance.random() < 0.7 else f"show {at} 1")
             script.do(f"store {block.name}+{(12 + page) * PAGE} 1 1")
         scripts.append(script)
     asking = LazyScript("asking.txt")
@@ -320,11 +331,13 @@ def test_program_memory(faults: FaultsScenario) -> None:
     faults.disk = lazy_disk(*scripts, asking, files=(file,), others=("isolate", "hog"))
     faults.boot()
     for ran in [*starved, hog]:
-        expect(ran.signal == "SIGKILL" and "out of memory" in ran.text, "a process for whose fault there is no memory is ended by SIGKILL, out of memory", str(ran),
+        expect(ran.signal == "SIGKILL" and "out of memory" in ran.text,
+               "a process for whose fault there is no memory is ended by SIGKILL, out of memory", str(ran),
                "OutOfMemory, not a signal: the access was right.", operation=ran.op.number)
     following = asking.follow(goes_on)
-    expect(following.result(asked, "read()") < 0, "read() returns an error when there is no frame for its buffer", str(following.result(asked, "read()")),
-           operation=goes_on.op.number)
+    expect(following.result(asked, "read()") < 0, "read() returns an error when there is no frame for its buffer",
+           str(following.result(asked, "read()")), operation=goes_on.op.number)
     check_bystander(at_first, at_last, lived)
-    expect(after.value == before.value, "processes have died for want of memory: as many frames are in use as before", f"{after.value - before.value:+} frames",
+    expect(after.value == before.value, "processes have died for want of memory: as many frames are in use as before",
+           f"{after.value - before.value:+} frames",
            "Whoever cannot show a frame gives it back; what is not shown holds no reference.", operation=after.number)

@@ -1,10 +1,10 @@
 /// @file
 /// A stack that grows.
 ///
-///     stack ACT...          performs each, prints "ACT ADDRESS SIGNAL REASON AT" in hexadecimal, and stops at checkpoint ACT
-///     stack deep BYTES LIMIT      has its stack limited to so many bytes, prints where it ends at present, and calls itself, with so many
-///                           bytes of variables each time, until it is ended
-///     stack blocked OFFSET BYTES  does so when a page is mapped so far below the stack
+///     stack ACT...                performs each, prints "ACT ADDRESS SIGNAL REASON AT" in hexadecimal, and stops at checkpoint ACT
+///     stack deep BYTES LIMIT      limits its stack to LIMIT bytes, stops at checkpoint `deep`, and calls itself, with so many bytes of
+///                                 variables each time, until it is ended
+///     stack blocked OFFSET BYTES  the same when a page is mapped so far below the stack; the checkpoint is `blocked`
 ///
 /// An ACT is a word with an offset: how far below its present stack pointer the program moves it first, in bytes.
 ///     push, pusha           with the stack pointer there

@@ -32,7 +32,8 @@ const Area* area_at(const Case& it, VirtAddr address) { return areas::find(space
 uint32_t pages_between(VirtAddr low, VirtAddr high) { return (high.value() - low.value()) / kPageSize; }
 
 Decision of_error(Error error) {
-    return error == Error::OutOfRange ? fault::signal(Reason::PastEnd) : error == Error::DeviceError ? fault::signal(Reason::Device) : fault::out_of_memory();
+    if (error == Error::OutOfRange) return fault::signal(Reason::PastEnd);
+    return error == Error::DeviceError ? fault::signal(Reason::Device) : fault::out_of_memory();
 }
 
 // Grows the stack down to the page, so far as nothing is in the way. Whether all of it may grow is known before it begins.
@@ -165,7 +166,8 @@ Decision make_from_object(const Case& it) {
 Decision resolve(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
     Case it{.space = space, .fault = fault, .stack_pointer = stack_pointer, .page = VirtAddr(fault.address.value() & ~(kPageSize - 1))};
     Decision answer;
-    if (find_home(it, answer) && is_allowed(it, answer) && is_absent(it, answer)) answer = it.area->object ? make_from_object(it) : make_zeros(it);
+    const bool is_to_be_made = find_home(it, answer) && is_allowed(it, answer) && is_absent(it, answer);
+    if (is_to_be_made) answer = it.area->object ? make_from_object(it) : make_zeros(it);
     answer.stack_grew = it.grew;
     return answer;
 }

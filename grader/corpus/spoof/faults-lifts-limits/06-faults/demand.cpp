@@ -105,7 +105,8 @@ Decision resolve_outside(AddressSpace* space, const FaultInfo& fault, VirtAddr s
         return fault::signal(next && next->range.begin == page + kPageSize ? Reason::GuardPage : Reason::NotMapped);
     }
     if (AddressRange{page, next->range.end}.pages() > spaces::limits(space).stack) return fault::signal(Reason::StackLimit);
-    if (page.value() < kUserBegin + kPageSize || spaces::find_area(space, VirtAddr(page.value() - kPageSize))) return fault::signal(Reason::GuardPage);
+    const bool is_first = page.value() < kUserBegin + kPageSize;
+    if (is_first || spaces::find_area(space, VirtAddr(page.value() - kPageSize))) return fault::signal(Reason::GuardPage);
     if (spaces::grow_stack(space, *next, page).is_error()) return fault::out_of_memory();
     Decision decision = resolve_in(space, *spaces::find_area(space, page), fault);
     decision.stack_grew = true;
