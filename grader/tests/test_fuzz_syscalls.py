@@ -74,6 +74,8 @@ MISTAKES = {
         "kernel/proc/descriptors.cpp", "if (to[i] != nullptr) retain(*to[i]);", "", "panicked"),
     "an object is never released": (
         "kernel/proc/calls/memory_calls.cpp", "release(object); // the area has its own reference, if there is one", "", "panicked"),
+    "pages that fork() shares are not counted": (
+        "kernel/mm/space/fault_services.cpp", "size_t pages) { space->resident += pages; }", "size_t) { (void)space; }", "panicked"),
     "a number is not looked at": (
         "kernel/proc/descriptors.cpp", "if (number >= table.size() || table[number] == nullptr) return Error::BadHandle;", "", ""),
 }
