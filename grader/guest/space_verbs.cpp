@@ -85,8 +85,8 @@ void unmap(Call& call) {
 /// space.protect SPACE BEGIN PAGES PROTECTION
 void protect(Call& call) { call.reply(spaces::protect(space(call, 0), range(call, 1), protection(call, 3))); }
 
-/// space.touch SPACE BEGIN PAGES read|write: page faults of user code at each page, as far as they are resolved. The decisions' hows, counted
-/// in their order (mm/fault/decision.h), and the last outcome.
+/// space.touch SPACE BEGIN PAGES read|write: page faults of user code at each page, as far as they are resolved. The decisions' hows,
+/// counted in their order (mm/fault/decision.h), and the last outcome.
 void touch(Call& call) {
     AddressSpace* const target = space(call, 0);
     const AddressRange where = range(call, 1);

@@ -94,7 +94,8 @@ Attempt attempt(Call& call) {
     if (text_equal(operation, "discard")) return attempt_of(spaces::discard(target, range(call, 2)));
     if (text_equal(operation, "heap")) return attempt_of(spaces::set_heap_end(target, address(call, 2)));
     if (text_equal(operation, "stack")) return attempt_of(spaces::map_stack(target));
-    if (text_equal(operation, "read") || text_equal(operation, "write")) return fault_at(target, address(call, 2), text_equal(operation, "write"));
+    if (text_equal(operation, "read")) return fault_at(target, address(call, 2), false);
+    if (text_equal(operation, "write")) return fault_at(target, address(call, 2), true);
     if (text_equal(operation, "into")) return attempt_of(spaces::copy_into(target, address(call, 2), "hello", 6));
     if (text_equal(operation, "resolve")) return attempt_of(spaces::resolve_page(target, address(call, 2)));
     if (text_equal(operation, "fork")) {

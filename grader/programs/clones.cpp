@@ -85,9 +85,10 @@ void write_to(uint32_t page) {
 int main(int count, char** words) {
     if (count < 3 || !parse_number(words[1], state) || !parse_number(words[2], most_processes)) return 2;
     board = static_cast<Board*>(mmap(nullptr, kPage, abi::PROT_READ | abi::PROT_WRITE, abi::MAP_SHARED | abi::MAP_ANONYMOUS));
-    auto* const zeros = static_cast<uint8_t*>(mmap(nullptr, kZeros * kPage, abi::PROT_READ | abi::PROT_WRITE, abi::MAP_PRIVATE | abi::MAP_ANONYMOUS));
+    constexpr uint32_t rights = abi::PROT_READ | abi::PROT_WRITE;
+    auto* const zeros = static_cast<uint8_t*>(mmap(nullptr, kZeros * kPage, rights, abi::MAP_PRIVATE | abi::MAP_ANONYMOUS));
     const int file = open("/numbers", abi::O_RDONLY);
-    auto* const numbers = static_cast<uint8_t*>(mmap(nullptr, kFilePages * kPage, abi::PROT_READ | abi::PROT_WRITE, abi::MAP_PRIVATE, file));
+    auto* const numbers = static_cast<uint8_t*>(mmap(nullptr, kFilePages * kPage, rights, abi::MAP_PRIVATE, file));
     for (uint32_t i = 0; i < kPages; ++i) pages[i] = i < kZeros ? zeros + i * kPage : numbers + (i - kZeros) * kPage;
     for (uint32_t i = kZeros; i < kPages; ++i) {
         const uint32_t at = (i - kZeros) * kPage + i * 64;

@@ -1,4 +1,4 @@
-// lazy STORY [PATH]: demand paging where the kernel meets it: in system calls, at the edge of a stack, without memory, with a file that
+// lazy STORY: demand paging where the kernel meets it: in system calls, at the edge of a stack, without memory, with a file that
 // cannot be read. Each story prints what happened, a line each.
 #include <cstdint>
 
@@ -203,7 +203,9 @@ void starved_calls() {
     results[3] = fork();
     fail_never();
     const bool is_right = read_at(file, 0, pages, 10) == 10;
-    say("calls", results[0] == -abi::ENOMEM && results[1] == -abi::ENOMEM && results[2] == -abi::ENOMEM && results[3] == -abi::ENOMEM && is_right);
+    bool are_refused = true;
+    for (const int result : results) are_refused &= result == -abi::ENOMEM;
+    say("calls", are_refused && is_right);
 }
 
 volatile uint8_t* victim;
@@ -263,7 +265,8 @@ struct Story {
     const char* name;
     void (*tell)();
 };
-constexpr Story kStories[] = {{"edge", edge}, {"growing", growing}, {"buffers", buffers}, {"deep", deep}, {"starve", starve}, {"broken", broken}};
+constexpr Story kStories[] = {{"edge", edge}, {"growing", growing}, {"buffers", buffers},
+                              {"deep", deep}, {"starve", starve},   {"broken", broken}};
 
 } // namespace
 

@@ -32,8 +32,8 @@ class Family(Work):
     def __init__(self, seed: int) -> None:
         super().__init__(seed, eager=False)
         space = self.spaces[0]
-        for begin, count, protection, file in ((ZEROS, 32, "rw-", None), (FILE, 24, "rw-", self.files[2]), (SHARED, 8, "rw-", self.files[1]),
-                                               (0x1003_0000, 6, "r-x", self.files[0])):
+        for begin, count, protection, file in ((ZEROS, 32, "rw-", None), (FILE, 24, "rw-", self.files[2]),
+                                               (SHARED, 8, "rw-", self.files[1]), (0x1003_0000, 6, "r-x", self.files[0])):
             shared = begin == SHARED
             self.expect(f"space.map 0 {count} {protection} {'shared' if shared else 'private'} fixed {begin} "
                         f"{file.number if file else 'none'} 0", space.map(begin, count, protection, shared, False, file, 0))

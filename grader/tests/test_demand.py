@@ -12,7 +12,7 @@ from labs.programs import Programs, Ran
 from paging.tables import PAGE
 from program_boots import booter
 from scripted import Boots, Script, boots
-from test_space_rules import DATA, LARGE, OUT_OF_MEMORY, RESOLVED, Expectations, touched
+from space_script import DATA, LARGE, OUT_OF_MEMORY, RESOLVED, Expectations, touched
 
 Machines = Callable[..., Scenario]
 
@@ -22,8 +22,8 @@ NUMBERS = bytes(i * 7 & 0xFF for i in range(TEXTS_AT)) + b"/bin/true\0" + bytes(
 
 STORIES = {
     "edge": ["handlers at the edge", "no handler below the limit"],
-    "buffers": ["variables", "zeros that were looked at", "pages of a file", "shared memory", "an ungrown stack", "pages of a fork", "a status",
-                "what may not be written"],
+    "buffers": ["variables", "zeros that were looked at", "pages of a file", "shared memory", "an ungrown stack", "pages of a fork",
+                "a status", "what may not be written"],
     "growing": ["maps to a stack that grows", "far below the stack"],
     "deep": ["exec", "open"],
     "starve": ["calls", "a child lives", "a new page", "a copy", "the last owner", "nothing is lost"],

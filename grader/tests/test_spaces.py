@@ -192,7 +192,8 @@ def look_at(run: Run, snapshot: Snapshot) -> None:
     for number, space in snapshot.spaces.items():
         compare(space, seen[number])
         for address, (frame, _) in frames_of(seen[number].tables).items():
-            assert places.setdefault(space.pages[address].frame, frame) == frame, f"space {number}, {address:#x}: one frame for all who show it"
+            place = places.setdefault(space.pages[address].frame, frame)
+            assert place == frame, f"space {number}, {address:#x}: one frame for all who show it"
     assert len(set(places.values())) == len(places), "and one for each"
     counts = references(run, places.values())
     for frame, place in places.items():
