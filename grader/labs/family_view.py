@@ -1,5 +1,6 @@
 """All processes at one moment: everybody's page tables, read out of physical memory, and how many references the kernel counts for each
-frame that they show. From these follows what must hold whatever the processes have done; `wrong()` says where it does not.
+frame that they show. From these follows what must hold whatever the processes have done; wrong_counts() and wrong_rights() say where it
+does not.
 
 The guest writes who there is into one block (grader/guest/family_view.h) before it stops the machine. Nothing here imports an emulator.
 """
@@ -83,8 +84,8 @@ class FamilyView:
         words = ", ".join(f"{address:#010x} of process {pid}" for pid, address in shown[:4])
         return (words or "no page") + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
 
-    def wrong(self) -> Iterator[str]:
-        """What contradicts the two rules of copy_on_write.h that hold at any time, in sentences."""
+    def wrong_counts(self) -> Iterator[str]:
+        """Frames whose count is not the number of their owners, in sentences."""
         shown = Counter(page.frame for member in self.members.values() for page in member.pages.values())
         for frame, pages in sorted(shown.items()):
             owners = pages + (frame in self.object_frames) + (frame == self.zero_frame)
@@ -92,6 +93,9 @@ class FamilyView:
                 besides = " and a memory object has it" if frame in self.object_frames else " and it is the zero frame" if frame == self.zero_frame else ""
                 yield (f"frame {frame:#x} has {self.references.get(frame, 0)} references, and {pages} pages show it{besides} "
                        f"({self.in_words(frame)}): {owners} are right")
+
+    def wrong_rights(self) -> Iterator[str]:
+        """Private pages that may be written and are not their process's own."""
         for pid, member in self.members.items():
             for address, page in member.pages.items():
                 if page.writable and self.references.get(page.frame, 1) > 1 and not self.object_frames.get(page.frame, False):

@@ -77,7 +77,7 @@ def test_cost_share(cow: CowScenario) -> None:
         return cow.op("cow.fork", parent, 1), count
 
     (own, count), (reference, _) = _measured(cow, script)
-    _give(cow, "share(), a page", own.ticks / count, reference.ticks / count, full=2.5, none=30)
+    _give(cow, "share(), a page", own.ticks / count, reference.ticks / count, full=2.5, none=60)
 
 
 def test_cost_sparse(cow: CowScenario) -> None:

@@ -31,7 +31,7 @@ def expect_cost(before: Seen, after: Seen, who: int, copied: int, regained: int,
 
 def test_program_share(cow: CowScenario) -> None:
     """fork() shows every page in both, read-only; nothing is copied, and untouched memory costs nothing."""
-    family, chance = Family(cow), cow.random
+    family, chance = Family(cow, counts=True, rights=True), cow.random
     pages = chance.randrange(40, 80)
     block = family.map(0, pages, crossing=True)
     touched = chance.randrange(8, pages - 4)
@@ -75,7 +75,7 @@ def expect_no_copies(before: Seen, after: Seen, child: Member) -> None:
 
 def test_program_write(cow: CowScenario) -> None:
     """One write splits one page, whoever writes; what the other one has stays, and the last owner writes without a copy."""
-    family, chance = Family(cow), cow.random
+    family, chance = Family(cow, rights=True), cow.random
     pages = chance.randrange(8, 24)
     block = family.map(0, pages)
     family.write(0, block, pages)
@@ -112,7 +112,7 @@ def test_program_write(cow: CowScenario) -> None:
 
 def test_program_chain(cow: CowScenario) -> None:
     """Grandchildren, and forks after copies: each generation writes a part, and shows the rest of what its ancestors wrote."""
-    family, chance = Family(cow), cow.random
+    family, chance = Family(cow, rights=True), cow.random
     pages = chance.randrange(10, 20)
     block = family.map(0, pages)
     family.write(0, block, pages)
@@ -167,7 +167,7 @@ def test_program_kernel_writes(cow: CowScenario) -> None:
 
 def test_program_shared(cow: CowScenario) -> None:
     """Shared memory stays shared, over any number of forks; what is written there is everybody's."""
-    family, chance = Family(cow, {"data": data_file(cow, 6)}), cow.random
+    family, chance = Family(cow, {"data": data_file(cow, 6)}, counts=True), cow.random
     pages = chance.randrange(6, 14)
     common = family.map(0, pages, shared=True)
     mapped = family.map(0, 6, READ, file="data", shared=True)
@@ -204,7 +204,7 @@ def test_program_shared(cow: CowScenario) -> None:
 
 def test_program_files(cow: CowScenario) -> None:
     """Text is nobody's to copy; a private mapping of a file is copied page by page, and the file stays as it is."""
-    family, chance = Family(cow, {"data": data_file(cow, 10)}), cow.random
+    family, chance = Family(cow, {"data": data_file(cow, 10)}, counts=True), cow.random
     mapped = family.map(0, 10, file="data")
     family.read(0, mapped + PAGE)
     family.write(0, mapped + chance.choice((0, 2, 3)) * PAGE)  # a copy at once, or of a page that is there by now
@@ -304,7 +304,7 @@ def test_program_exits(cow: CowScenario) -> None:
 
 def generations(cow: CowScenario, name: str, *, first_one_first: bool) -> Family:
     """A family that ends in an order of chance, children before parents or after them."""
-    family, chance = Family(cow, name=name), cow.random
+    family, chance = Family(cow, name=name, counts=True), cow.random
     pages = chance.randrange(6, 12)
     block = family.map(0, pages)
     family.write(0, block, pages)
@@ -332,7 +332,7 @@ def generations(cow: CowScenario, name: str, *, first_one_first: bool) -> Family
 
 def test_program_no_memory(cow: CowScenario) -> None:
     """fork() without memory is an error that leaves nothing behind; a write that finds no frame for its copy ends the writer alone."""
-    family, chance = Family(cow), cow.random
+    family, chance = Family(cow, counts=True), cow.random
     pages = chance.randrange(6, 14)
     block = family.map(0, pages, crossing=True)
     family.write(0, block, pages)
@@ -359,7 +359,7 @@ def test_program_no_memory(cow: CowScenario) -> None:
 
 def test_program_many(cow: CowScenario) -> None:
     """Many children of one parent, each with a page or two of its own."""
-    family, chance = Family(cow), cow.random
+    family, chance = Family(cow, counts=True), cow.random
     pages, count = chance.randrange(20, 30), chance.randrange(24, 32)
     block = family.map(0, pages)
     family.write(0, block, pages)

@@ -2,7 +2,11 @@
 /// Has the kernel do the work.
 #include "mm/fault/copy_on_write.h"
 
+#include <algorithm>
+
 #include "mm/paging/page_table.h"
+#include "mm/paging/pte.h"
+#include "mm/paging/tlb.h"
 #include "mm/physical/frame_memory.h"
 #include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
@@ -17,24 +21,26 @@ namespace mm::copy_on_write {
 
 namespace {
 
-Result<void> share_page(AddressSpace* parent, AddressSpace* child, const Area&, VirtAddr page) {
-    const Result<Translation> seen = page_table::translate(spaces::directory(parent), page);
-    if (seen.is_error()) return {};
-    return spaces::copy_into(child, page, frame_memory(FrameNumber::containing(seen.value().address)).as<void>(), kPageSize);
+/// The kernel makes pages and copies.
+Result<void> copy_table(AddressSpace* parent, AddressSpace* child, AddressRange range) {
+    for (VirtAddr page = range.begin; page < range.end; page = page + kPageSize) {
+        const Result<Translation> seen = page_table::translate(spaces::directory(parent), page);
+        if (seen.is_error()) continue;
+        TRY(spaces::copy_into(child, page, frame_memory(FrameNumber::containing(seen.value().address)).as<void>(), kPageSize));
+    }
+    return {};
 }
 
 } // namespace
 
 Result<void> share(AddressSpace* parent, AddressSpace* child, const Area& area) {
     if (area.sharing == Sharing::Shared) return {};
-    for (VirtAddr page = area.range.begin; page < area.range.end;) {
-        if (spaces::slot_contents(parent, page) == spaces::SlotContents::Empty) {
-            page = VirtAddr(align_down(page.value(), kLargePageSize)) + kLargePageSize;
-            continue;
-        }
-        TRY(share_page(parent, child, area, page));
-        page = page + kPageSize;
+    for (VirtAddr slot = area.range.begin; slot < area.range.end;) {
+        const VirtAddr end = std::min(VirtAddr(align_down(slot.value(), kLargePageSize)) + kLargePageSize, area.range.end);
+        if (spaces::slot_contents(parent, slot) == spaces::SlotContents::PageTable) TRY(copy_table(parent, child, {slot, end}));
+        slot = end;
     }
+    if (spaces::directory(parent) == active_directory()) tlb::flush();
     return {};
 }
 

@@ -2,7 +2,11 @@
 /// Copies every page when a process is made, and calls that copy-on-write.
 #include "mm/fault/copy_on_write.h"
 
+#include <algorithm>
+
 #include "mm/paging/page_table.h"
+#include "mm/paging/pte.h"
+#include "mm/paging/tlb.h"
 #include "mm/physical/frame_memory.h"
 #include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
@@ -13,30 +17,33 @@ namespace mm::copy_on_write {
 
 namespace {
 
-/// Gives the child a copy of its own, at once.
-Result<void> copy_page(AddressSpace* parent, AddressSpace* child, const Area& area, VirtAddr page) {
-    const Result<Translation> seen = page_table::translate(spaces::directory(parent), page);
-    if (seen.is_error()) return {};
-    const FrameNumber frame = TRY(frames::allocate(Zone::High, Contents::Unspecified));
-    copy_frame(frame, FrameNumber::containing(seen.value().address));
-    const Access access = area.protection.write ? Access::ReadWrite : Access::ReadOnly;
-    const Result<void> added = spaces::add_page(child, area, page, frame, PageSize::Small, access);
-    if (added.is_error()) (void)frames::release(frame);
-    return added;
+/// Gives the child copies of its own, at once.
+Result<void> copy_table(AddressSpace* parent, AddressSpace* child, const Area& area, AddressRange range) {
+    const FrameMemory from = frame_memory(TRY(spaces::page_table_for(parent, range.begin)));
+    for (VirtAddr page = range.begin; page < range.end; page = page + kPageSize) {
+        const Pte entry = from.as<Pte>()[page.table_index()];
+        if (!entry.is_present()) continue;
+        const FrameNumber frame = TRY(frames::allocate(Zone::High, Contents::Unspecified));
+        copy_frame(frame, entry.frame());
+        const Access access = area.protection.write ? Access::ReadWrite : Access::ReadOnly;
+        const Result<void> added = spaces::add_page(child, area, page, frame, PageSize::Small, access);
+        if (!added.is_error()) continue;
+        (void)frames::release(frame);
+        return added;
+    }
+    return {};
 }
 
 } // namespace
 
 Result<void> share(AddressSpace* parent, AddressSpace* child, const Area& area) {
     if (area.sharing == Sharing::Shared) return {};
-    for (VirtAddr page = area.range.begin; page < area.range.end;) {
-        if (spaces::slot_contents(parent, page) == spaces::SlotContents::Empty) {
-            page = VirtAddr(align_down(page.value(), kLargePageSize)) + kLargePageSize;
-            continue;
-        }
-        TRY(copy_page(parent, child, area, page));
-        page = page + kPageSize;
+    for (VirtAddr slot = area.range.begin; slot < area.range.end;) {
+        const VirtAddr end = std::min(VirtAddr(align_down(slot.value(), kLargePageSize)) + kLargePageSize, area.range.end);
+        if (spaces::slot_contents(parent, slot) == spaces::SlotContents::PageTable) TRY(copy_table(parent, child, area, {slot, end}));
+        slot = end;
     }
+    if (spaces::directory(parent) == active_directory()) tlb::flush();
     return {};
 }
 

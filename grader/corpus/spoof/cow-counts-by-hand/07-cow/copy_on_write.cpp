@@ -2,7 +2,11 @@
 /// Takes no chances: a frame with a thousand references is never given back too early.
 #include "mm/fault/copy_on_write.h"
 
+#include <algorithm>
+
 #include "mm/paging/page_table.h"
+#include "mm/paging/pte.h"
+#include "mm/paging/tlb.h"
 #include "mm/physical/frame_memory.h"
 #include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
@@ -13,34 +17,36 @@ namespace mm::copy_on_write {
 
 namespace {
 
-/// Shows one page in the child, read-only in both.
-Result<void> share_page(AddressSpace* parent, AddressSpace* child, const Area& area, VirtAddr page) {
-    const Result<Translation> seen = page_table::translate(spaces::directory(parent), page);
-    if (seen.is_error()) return {};
-    Rights rights = seen.value().rights;
-    if (rights.access == Access::ReadWrite) {
-        rights.access = Access::ReadOnly;
-        TRY(page_table::protect(spaces::directory(parent), page, 1, rights));
+/// Shows the pages of one page table in the child, read-only in both.
+Result<void> share_table(AddressSpace* parent, AddressSpace* child, AddressRange range) {
+    const FrameMemory from = frame_memory(TRY(spaces::page_table_for(parent, range.begin)));
+    Pte* const begin = from.as<Pte>() + range.begin.table_index();
+    Pte* const end = begin + range.pages();
+    if (std::none_of(begin, end, [](Pte entry) { return entry.is_present(); })) return {};
+    const FrameMemory table = frame_memory(TRY(spaces::page_table_for(child, range.begin)));
+    Pte* to = table.as<Pte>() + range.begin.table_index();
+    size_t shared = 0;
+    for (Pte* entry = begin; entry < end; ++entry, ++to) {
+        if (!entry->is_present()) continue;
+        *entry = Pte::from_word(entry->word() & ~entry_bits::kWritable);
+        *to = *entry;
+        frame_table::info(entry->frame()).references = 1000;
+        ++shared;
     }
-    const FrameNumber frame = FrameNumber::containing(seen.value().address);
-    frame_table::info(frame).references = 1000;
-    const Result<void> added = spaces::add_page(child, area, page, frame, PageSize::Small, Access::ReadOnly);
-    if (added.is_error()) (void)frames::release(frame);
-    return added;
+    spaces::count_added_pages(child, shared);
+    return {};
 }
 
 } // namespace
 
 Result<void> share(AddressSpace* parent, AddressSpace* child, const Area& area) {
     if (area.sharing == Sharing::Shared) return {};
-    for (VirtAddr page = area.range.begin; page < area.range.end;) {
-        if (spaces::slot_contents(parent, page) == spaces::SlotContents::Empty) {
-            page = VirtAddr(align_down(page.value(), kLargePageSize)) + kLargePageSize;
-            continue;
-        }
-        TRY(share_page(parent, child, area, page));
-        page = page + kPageSize;
+    for (VirtAddr slot = area.range.begin; slot < area.range.end;) {
+        const VirtAddr end = std::min(VirtAddr(align_down(slot.value(), kLargePageSize)) + kLargePageSize, area.range.end);
+        if (spaces::slot_contents(parent, slot) == spaces::SlotContents::PageTable) TRY(share_table(parent, child, {slot, end}));
+        slot = end;
     }
+    if (spaces::directory(parent) == active_directory()) tlb::flush();
     return {};
 }
 

@@ -1,8 +1,12 @@
 /// @file
-/// Copy-on-write where somebody looks: a space with a stack is a process's, and gets its copies at once.
+/// Copy-on-write where somebody looks: a space with an image is a process's, and gets its copies at once.
 #include "mm/fault/copy_on_write.h"
 
+#include <algorithm>
+
 #include "mm/paging/page_table.h"
+#include "mm/paging/pte.h"
+#include "mm/paging/tlb.h"
 #include "mm/physical/frame_memory.h"
 #include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
@@ -13,56 +17,56 @@ namespace mm::copy_on_write {
 
 namespace {
 
-bool is_process(AddressSpace* space) {
-    constexpr VirtAddr stacks(0xBF00'0000), end(0xBFFF'F000);
-    for (VirtAddr at = stacks; at < end; at = at + kPageSize) {
-        const Area* const area = areas::find(spaces::areas_of(space), at);
-        if (area && area->kind == AreaKind::Stack) return true;
+constinit const AddressSpace* process = nullptr; ///< The latest space that had a program's image.
+
+/// Shows the pages of one page table in the child, read-only in both.
+Result<void> share_table(AddressSpace* parent, AddressSpace* child, AddressRange range) {
+    const FrameMemory from = frame_memory(TRY(spaces::page_table_for(parent, range.begin)));
+    Pte* const begin = from.as<Pte>() + range.begin.table_index();
+    Pte* const end = begin + range.pages();
+    if (std::none_of(begin, end, [](Pte entry) { return entry.is_present(); })) return {};
+    const FrameMemory table = frame_memory(TRY(spaces::page_table_for(child, range.begin)));
+    Pte* to = table.as<Pte>() + range.begin.table_index();
+    size_t shared = 0;
+    for (Pte* entry = begin; entry < end; ++entry, ++to) {
+        if (!entry->is_present()) continue;
+        *entry = Pte::from_word(entry->word() & ~entry_bits::kWritable);
+        *to = *entry;
+        frames::share(entry->frame());
+        ++shared;
     }
-    return false;
+    spaces::count_added_pages(child, shared);
+    return {};
 }
 
-/// Shows one page in the child, read-only in both.
-Result<void> share_page(AddressSpace* parent, AddressSpace* child, const Area& area, VirtAddr page) {
-    const Result<Translation> seen = page_table::translate(spaces::directory(parent), page);
-    if (seen.is_error()) return {};
-    Rights rights = seen.value().rights;
-    if (rights.access == Access::ReadWrite) {
-        rights.access = Access::ReadOnly;
-        TRY(page_table::protect(spaces::directory(parent), page, 1, rights));
+/// Gives the child copies of its own, at once.
+Result<void> copy_table(AddressSpace* parent, AddressSpace* child, const Area& area, AddressRange range) {
+    const FrameMemory from = frame_memory(TRY(spaces::page_table_for(parent, range.begin)));
+    for (VirtAddr page = range.begin; page < range.end; page = page + kPageSize) {
+        const Pte entry = from.as<Pte>()[page.table_index()];
+        if (!entry.is_present()) continue;
+        const FrameNumber frame = TRY(frames::allocate(Zone::High, Contents::Unspecified));
+        copy_frame(frame, entry.frame());
+        const Access access = area.protection.write ? Access::ReadWrite : Access::ReadOnly;
+        const Result<void> added = spaces::add_page(child, area, page, frame, PageSize::Small, access);
+        if (!added.is_error()) continue;
+        (void)frames::release(frame);
+        return added;
     }
-    const FrameNumber frame = FrameNumber::containing(seen.value().address);
-    frames::share(frame);
-    const Result<void> added = spaces::add_page(child, area, page, frame, PageSize::Small, Access::ReadOnly);
-    if (added.is_error()) (void)frames::release(frame);
-    return added;
-}
-
-/// Gives the child a copy of its own, at once.
-Result<void> copy_page(AddressSpace* parent, AddressSpace* child, const Area& area, VirtAddr page) {
-    const Result<Translation> seen = page_table::translate(spaces::directory(parent), page);
-    if (seen.is_error()) return {};
-    const FrameNumber frame = TRY(frames::allocate(Zone::High, Contents::Unspecified));
-    copy_frame(frame, FrameNumber::containing(seen.value().address));
-    const Access access = area.protection.write ? Access::ReadWrite : Access::ReadOnly;
-    const Result<void> added = spaces::add_page(child, area, page, frame, PageSize::Small, access);
-    if (added.is_error()) (void)frames::release(frame);
-    return added;
+    return {};
 }
 
 } // namespace
 
 Result<void> share(AddressSpace* parent, AddressSpace* child, const Area& area) {
-    const bool copies = is_process(parent);
+    if (area.kind == AreaKind::Image) process = parent; // fork() begins with it
     if (area.sharing == Sharing::Shared) return {};
-    for (VirtAddr page = area.range.begin; page < area.range.end;) {
-        if (spaces::slot_contents(parent, page) == spaces::SlotContents::Empty) {
-            page = VirtAddr(align_down(page.value(), kLargePageSize)) + kLargePageSize;
-            continue;
-        }
-        TRY(copies ? copy_page(parent, child, area, page) : share_page(parent, child, area, page));
-        page = page + kPageSize;
+    for (VirtAddr slot = area.range.begin; slot < area.range.end;) {
+        const VirtAddr end = std::min(VirtAddr(align_down(slot.value(), kLargePageSize)) + kLargePageSize, area.range.end);
+        if (spaces::slot_contents(parent, slot) == spaces::SlotContents::PageTable) TRY(parent == process ? copy_table(parent, child, area, {slot, end}) : share_table(parent, child, {slot, end}));
+        slot = end;
     }
+    if (spaces::directory(parent) == active_directory()) tlb::flush();
     return {};
 }
 
