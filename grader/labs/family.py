@@ -339,7 +339,7 @@ class Family:
                 self._check_look(self.looks[number], number, ran)
             if step.action not in SILENT:
                 self._check_step(number, step, results.get(number), ran)
-        expect(ran.exit_status == 0, "member 0 ends well", f"{ran.ending}\n    {self.story(len(self.steps))}", operation=ran.op.number)
+        expect(ran.exit_status == 0, "member 0 ends well", f"{ran.ending} ({self.story(len(self.steps))})", operation=ran.op.number)
 
     def name(self, member: int) -> str:
         pid = self.pids.get(member)
@@ -370,20 +370,20 @@ class Family:
 
     def _check_step(self, number: int, step: Step, result: int | None, ran: Ran) -> None:
         if result is None:
-            fail(f"member {step.who} {step.note}, and goes on", f"it did not come so far; member 0: {ran.ending}\n    {self.story(number)}",
+            fail(f"member {step.who} {step.note}, and goes on", f"it did not come so far; member 0: {ran.ending} ({self.story(number)})",
                  "A write fault that is not resolved, or contents that changed under a process, end the story.", operation=ran.op.number)
         if step.action == "fork":
             expect(0 < result < 1 << 16, f"member {step.who} {step.note}", f"fork() returned {_number(result)}", operation=ran.op.number)
         elif step.wanted is not None:
             expect(result in step.wanted, f"member {step.who} {step.note}: {' or '.join(map(_number, step.wanted))}",
-                   f"{_number(result)}\n    {self.story(number)}", operation=ran.op.number)
+                   f"{_number(result)} ({self.story(number)})", operation=ran.op.number)
 
     def _check_look(self, seen: Seen, number: int, ran: Ran) -> None:
         if self.checkpoints[seen.name].probe is None:
-            fail("the members go on to the next look", f"they did not come so far; member 0: {ran.ending}\n    {self.story(number)}",
+            fail("the members go on to the next look", f"they did not come so far; member 0: {ran.ending} ({self.story(number)})",
                  "A write fault that is not resolved, or contents that changed under a process, end the story.", operation=ran.op.number)
         view = seen.view
-        where = f"\n    {self.story(number)}"
+        where = f" ({self.story(number)})"
         for sentence in view.wrong_counts() if self.watches_counts else ():
             fail("every frame has one reference for each page that shows it, and one of its object", sentence + where,
                  "Count: share() adds one reference a page, a copy gives one back, and so does every page that goes.", operation=ran.op.number)
