@@ -22,7 +22,7 @@ struct FaultInfo {
 /// Decides about page faults: true when it has made the access possible, so that the instruction may run again.
 using PageFaultHandler = bool (*)(const FaultInfo& fault);
 
-/// Sets who is asked first about every page fault. What it does not resolve is a panic. `nullptr` asks nobody.
+/// Sets who is asked first about every page fault of the kernel. What nobody resolves is a panic. `nullptr` asks nobody.
 void set_page_fault_handler(PageFaultHandler handler);
 
 /// Gives addresses in [begin, end) a name in panics: a fault there is reported as `what` ("kernel stack overflow") in place of

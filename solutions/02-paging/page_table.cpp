@@ -18,6 +18,7 @@
 #include <cstdint>
 
 #include "config.h"
+#include "lib/memory.h"
 #include "lib/panic.h"
 #include "mm/paging/pte.h"
 #include "mm/paging/tlb.h"
@@ -37,7 +38,6 @@ constexpr uint32_t kKeptBits = entry_bits::kAccessed | entry_bits::kDirty | entr
                                entry_bits::kCacheDisable | entry_bits::kAvailable;
 
 constexpr bool is_shared(uint32_t slot) { return slot >= kSharedSlot; }
-constexpr bool is_user(uint32_t slot) { return kUserSlot <= slot && slot < kSharedSlot; }
 
 /// Pages [begin, end) by number (address / 4096). The end of the last page of the address space is 2^20: as an address it
 /// would be 0, as a page number it is just a number.
@@ -117,6 +117,12 @@ Pde read_pde(PageDirectory directory, uint32_t slot) { return frame_memory(direc
 
 void store_pde(PageDirectory directory, uint32_t slot, Pde pde) { frame_memory(directory.frame).as<Pde>()[slot] = pde; }
 
+/// Takes the kernel's entries [first, end) over.
+void copy_slots(PageDirectory directory, uint32_t first, uint32_t end) {
+    auto from = frame_memory(kernel_directory().frame), to = frame_memory(directory.frame);
+    memcpy(to.as<uint32_t>() + first, from.as<uint32_t>() + first, (end - first) * sizeof(Pde));
+}
+
 /// A table's PDE allows all that the range may ever allow; the PTEs decide. So changing one page never touches its 1023
 /// neighbours.
 Pde table_pde(FrameNumber table, uint32_t slot) {
@@ -144,16 +150,26 @@ FrameNumber ensure_table(PageDirectory directory, uint32_t slot, TableStack& spa
     return table;
 }
 
-/// Whether nothing is mapped in the slot any more. Eight entries at a time, and those around the part that was unmapped first: what
-/// keeps a page table is mostly a neighbour, and is found at once.
+/// Entries are looked at eight at a time where most are empty: a bit of any of them is a bit of all together.
+constexpr uint32_t kGroup = 8;
+static_assert(kUserSlot % kGroup == 0 && kSharedSlot % kGroup == 0 && kEntries % kGroup == 0);
+
+/// Whether any of the kGroup entries from `entry` on is present.
+inline bool any_present(const uint32_t* entry) {
+    const uint32_t all = entry[0] | entry[1] | entry[2] | entry[3] | entry[4] | entry[5] | entry[6] | entry[7];
+    return all & entry_bits::kPresent;
+}
+
+/// Whether nothing is mapped in the slot any more. Looks around the part that was unmapped first: what keeps a page table is mostly a
+/// neighbour, and is found at once.
 bool is_empty(FrameNumber table, SlotPart unmapped) {
-    constexpr uint32_t kGroups = kEntries / 8;
     auto memory = frame_memory(table);
-    for (uint32_t i = 0; i < kGroups; ++i) {
-        const Pte* group = memory.as<Pte>() + (unmapped.end / 8 + i) % kGroups * 8;
-        uint32_t all = group[0].word() | group[1].word() | group[2].word() | group[3].word();
-        all |= group[4].word() | group[5].word() | group[6].word() | group[7].word();
-        if (Pte::from_word(all).is_present()) return false;
+    const uint32_t middle = align_down(unmapped.end, kGroup);
+    for (uint32_t i = middle; i < kEntries; i += kGroup) {
+        if (any_present(memory.as<uint32_t>() + i)) return false;
+    }
+    for (uint32_t i = 0; i < middle; i += kGroup) {
+        if (any_present(memory.as<uint32_t>() + i)) return false;
     }
     return true;
 }
@@ -171,16 +187,16 @@ Result<void> take_tables_for_splits(PageDirectory directory, PageRange range, Ta
 }
 
 /// Turns a request into page numbers, or into the error that it deserves.
-Result<PageRange> checked_range(PageDirectory directory, VirtAddr start, size_t count, PageSize size) {
+inline Result<PageRange> checked_range(PageDirectory directory, VirtAddr start, size_t count, PageSize size) {
     if (count == 0) return Error::InvalidArgument;
     if (!is_aligned(start.value(), static_cast<uint32_t>(size))) return Error::Misaligned;
-    // In 64 bits, so that a huge count cannot wrap around to a small range.
-    uint64_t begin = start.value() / kPageSize;
-    uint64_t end = begin + uint64_t{count} * (static_cast<uint32_t>(size) / kPageSize);
-    bool user = begin >= kUserBegin / kPageSize && end <= kUserEnd / kPageSize;
-    bool shared = begin >= kSharedBegin / kPageSize && end <= kPages && directory == kernel_directory();
+    if (count > kPages) return Error::OutOfRange; // so that nothing below can wrap around to a small range
+    const uint32_t begin = start.value() / kPageSize;
+    const uint32_t end = begin + count * (static_cast<uint32_t>(size) / kPageSize);
+    const bool user = begin >= kUserBegin / kPageSize && end <= kUserEnd / kPageSize;
+    const bool shared = begin >= kSharedBegin / kPageSize && end <= kPages && directory == kernel_directory();
     if (!user && !shared) return Error::OutOfRange;
-    return PageRange{static_cast<uint32_t>(begin), static_cast<uint32_t>(end)};
+    return PageRange{begin, end};
 }
 
 Result<void> check_rights(PageRange range, Rights rights) {
@@ -219,7 +235,7 @@ Result<void> map_small(PageDirectory directory, PageRange range, FrameNumber fir
     TableStack spare;
     size_t missing = 0;
     for (SlotPart part : SlotParts(range)) missing += !read_pde(directory, part.slot).is_table();
-    TRY(take_tables(spare, missing));
+    if (missing > 0) TRY(take_tables(spare, missing));
 
     for (SlotPart part : SlotParts(range)) {
         auto memory = frame_memory(ensure_table(directory, part.slot, spare));
@@ -248,9 +264,8 @@ bool all_mapped(PageDirectory directory, PageRange range) {
 
 Result<PageDirectory> create() {
     PageDirectory directory{TRY(frames::allocate(Zone::Normal, Contents::Zeroed))};
-    for (uint32_t slot = 0; slot < kEntries; ++slot) {
-        if (!is_user(slot)) frame_memory(directory.frame).as<Pde>()[slot] = read_pde(kernel_directory(), slot);
-    }
+    copy_slots(directory, 0, kUserSlot);
+    copy_slots(directory, kSharedSlot, kEntries);
     return directory;
 }
 
@@ -258,8 +273,12 @@ Result<void> destroy(PageDirectory directory) {
     if (directory == kernel_directory()) return Error::InvalidArgument;
     if (directory == active_directory()) return Error::Busy;
     TableStack retired;
-    for (uint32_t slot = kUserSlot; slot < kSharedSlot; ++slot) {
-        if (Pde pde = read_pde(directory, slot); pde.is_table()) retired.push(pde.frame());
+    auto memory = frame_memory(directory.frame);
+    for (uint32_t slot = kUserSlot; slot < kSharedSlot; slot += kGroup) {
+        if (!any_present(memory.as<uint32_t>() + slot)) continue;
+        for (uint32_t i = slot; i < slot + kGroup; ++i) {
+            if (Pde pde = read_pde(directory, i); pde.is_table()) retired.push(pde.frame());
+        }
     }
     return frames::release(directory.frame);
 }
@@ -333,11 +352,10 @@ Result<Translation> translate(PageDirectory directory, VirtAddr address) {
     }
     Pte pte = frame_memory(pde.frame()).as<Pte>()[address.table_index()];
     if (!pte.is_present()) return Error::NotMapped;
-    Rights above = pde.rights();
-    Rights rights = pte.rights();
-    if (above.access == Access::ReadOnly) rights.access = Access::ReadOnly;
-    if (above.privilege == Privilege::Supervisor) rights.privilege = Privilege::Supervisor;
-    return Translation{pte.frame().address() + address.page_offset(), PageSize::Small, rights};
+    // What one level forbids, the other cannot allow.
+    constexpr uint32_t both_decide = entry_bits::kWritable | entry_bits::kUser;
+    const Pte effective = Pte::from_word(pte.word() & (pde.word() | ~both_decide));
+    return Translation{pte.frame().address() + address.page_offset(), PageSize::Small, effective.rights()};
 }
 
 } // namespace mm::page_table

@@ -70,15 +70,6 @@ const char* exception_mnemonic(uint32_t vector) { return vector < kExceptions ? 
 
 const char* exception_name(uint32_t vector) { return vector < kExceptions ? kTable[vector].name : "unexpected interrupt"; }
 
-FaultInfo decode_page_fault(uint32_t error_code, VirtAddr address, VirtAddr instruction) {
-    return {.address = address,
-            .instruction = instruction,
-            .present = (error_code & 1) != 0,
-            .write = (error_code & 2) != 0,
-            .user = (error_code & 4) != 0,
-            .reserved_bit = (error_code & 8) != 0};
-}
-
 size_t describe_error_code(uint32_t vector, uint32_t error_code, std::span<char> text) {
     if (vector == kPageFault) return describe_page_fault(error_code, text);
     if (vector >= kInvalidTask && vector <= kGeneralProtection) return describe_selector(error_code, text);

@@ -37,8 +37,15 @@ constexpr bool has_error_code(uint32_t vector) {
            vector == 29 || vector == 30;
 }
 
-/// Decodes the error code of a page fault.
-FaultInfo decode_page_fault(uint32_t error_code, VirtAddr address, VirtAddr instruction);
+/// Decodes the error code of a page fault (Intel SDM 3A, 4.7).
+constexpr FaultInfo decode_page_fault(uint32_t error_code, VirtAddr address, VirtAddr instruction) {
+    return {.address = address,
+            .instruction = instruction,
+            .present = (error_code & 1) != 0,
+            .write = (error_code & 2) != 0,
+            .user = (error_code & 4) != 0,
+            .reserved_bit = (error_code & 8) != 0};
+}
 
 /// Says what an error code means: "write to a page that is not present, by the kernel", "entry 3 of the GDT". Empty for an
 /// exception without error code, and for an error code of 0 that says nothing.

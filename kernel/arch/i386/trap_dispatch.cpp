@@ -41,17 +41,19 @@ bool leave_probe(TrapFrame& frame) {
     return true;
 }
 
-/// Those who may know what to do about a page fault, in order. The kernel touches user memory by a few instructions only, each with a
-/// fix-up that ends the copying when the fault cannot be resolved; whatever else of it faults is broken, wherever that reaches.
+/// User code's faults are for the dispatcher of mm/fault/page_fault.h. The kernel's may be about its shared range. It touches user memory
+/// by a few instructions only, each with a fix-up that ends the copying when the fault cannot be resolved; whatever else of it faults is
+/// broken, wherever that reaches.
 bool resolve_page_fault(TrapFrame& frame, VirtAddr address) {
-    if (!frame.from_user() && leave_probe(frame)) return true;
     const FaultInfo fault = decode_page_fault(frame.error_code, address, VirtAddr(frame.eip));
+    if (frame.from_user()) return user_fault_handler && user_fault_handler(fault);
+    if (leave_probe(frame)) return true;
     if (page_fault_handler && page_fault_handler(fault)) return true;
-    const uint32_t fixup = frame.from_user() ? 0 : find_fixup(frame.eip);
-    if (!frame.from_user() && fixup == 0) return false;
+    const uint32_t fixup = find_fixup(frame.eip);
+    if (fixup == 0) return false;
     if (user_fault_handler && user_fault_handler(fault)) return true;
-    if (fixup != 0) frame.eip = fixup;
-    return fixup != 0;
+    frame.eip = fixup;
+    return true;
 }
 
 /// SYSENTER does not clear TF: who single-steps into the kernel traps at our first instruction, with the frame as the only thing on the

@@ -57,9 +57,10 @@ void check_entry(const AddressSpace* space, const FaultInfo& fault) {
     PANIC("an entry of a page table has a reserved bit set");
 }
 
+bool is_user_address(VirtAddr address) { return address.value() - kUserBegin < kUserEnd - kUserBegin; }
+
 Decision decide(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
-    if (shared_range::resolve(fault)) return resolved(How::KernelTable);
-    if (fault.address < VirtAddr(kUserBegin) || fault.address >= VirtAddr(kUserEnd)) return outside_user_range(fault.address);
+    if (!is_user_address(fault.address)) return shared_range::resolve(fault) ? resolved(How::KernelTable) : outside_user_range(fault.address);
     if (!space) return signal(Reason::NotMapped);
     check_entry(space, fault);
     const Decision decision = demand::resolve(space, fault, stack_pointer);

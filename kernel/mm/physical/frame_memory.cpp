@@ -12,14 +12,12 @@ TemporaryMapper temporary;
 
 void set_temporary_mapper(TemporaryMapper mapper) { temporary = mapper; }
 
-FrameMemory frame_memory(FrameNumber frame) {
-    const uint32_t address = frame.address().value();
-    return FrameMemory(address < kIdentityEnd ? pointer_to<void>(VirtAddr(address)) : temporary.map(frame));
-}
+namespace temporary_memory {
 
-FrameMemory::~FrameMemory() {
-    if (address_of(data_).value() >= kIdentityEnd) temporary.unmap(data_);
-}
+void* map(FrameNumber frame) { return temporary.map(frame); }
+void unmap(void* address) { temporary.unmap(address); }
+
+} // namespace temporary_memory
 
 void* identity_address(FrameNumber frame) {
     const uint32_t address = frame.address().value();

@@ -9,8 +9,15 @@
 #include <cstdint>
 
 #include "lib/address.h"
+#include "mm/physical/zone.h"
 
 namespace mm {
+
+/// How frames outside the identity mapping are reached. For FrameMemory only.
+namespace temporary_memory {
+void* map(FrameNumber frame);
+void unmap(void* address);
+} // namespace temporary_memory
 
 /// A frame's 4096 bytes, reachable while this object lives. Moves, does not copy; the destructor gives the temporary
 /// mapping back, if there was one.
@@ -20,7 +27,10 @@ public:
     FrameMemory(const FrameMemory&) = delete;
     FrameMemory& operator=(const FrameMemory&) = delete;
     FrameMemory& operator=(FrameMemory&&) = delete;
-    ~FrameMemory();
+    // In every function that looks at a page table: a call for memory that is mapped anyway would cost more than the access.
+    [[gnu::always_inline]] ~FrameMemory() {
+        if (address_of(data_).value() >= kIdentityEnd) [[unlikely]] temporary_memory::unmap(data_);
+    }
 
     /// The frame as an array of T: `frame_memory(frame).as<uint32_t>()[3]`. Valid only while this object lives.
     template <typename T>
@@ -35,7 +45,10 @@ private:
 /// Makes the frame's bytes reachable. Temporary mappings are few (kKmapSlots in mm/paging/layout.h), so keep the object short-lived:
 /// no more than four at a time in one function.
 /// @param frame  any frame of memory; reserved ones too
-FrameMemory frame_memory(FrameNumber frame);
+[[gnu::always_inline]] inline FrameMemory frame_memory(FrameNumber frame) {
+    const VirtAddr address(frame.address().value());
+    return FrameMemory(address.value() < kIdentityEnd ? pointer_to<void>(address) : temporary_memory::map(frame));
+}
 
 /// The permanent address of a frame of the DMA or Normal zone, which are identity mapped: `identity_address(frame)` stays valid for
 /// ever, where FrameMemory is for a moment. nullptr for a frame of the High zone.

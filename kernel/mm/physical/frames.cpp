@@ -82,16 +82,9 @@ Result<FrameNumber> take(Zone highest, Contents contents, Depth depth) {
     return hand_out(frame.value());
 }
 
-/// What release() of a single frame does when that is shared, not in use, or finds its stack full.
+/// What release() does with a frame that nobody has any more when its stack is full.
 [[gnu::noinline]] Result<void> release_slowly(FrameNumber frame) {
-    if (frame.value() >= entry_count) return frame_stays(Error::NotAllocated);
-    FrameInfo& info = entries[frame.value()];
-    if (info.use != FrameUse::Allocated || info.references == 0 || info.order != 0) return frame_stays(Error::NotAllocated);
-    if (info.references > 1) {
-        --info.references;
-        return frame_stays(Error::None);
-    }
-    info.use = FrameUse::Cached;
+    entries[frame.value()].use = FrameUse::Cached;
     --frames_in_use;
     if constexpr (CONFIG_MEMORY_DEBUGGING) frame_cache::poison(frame);
     frame_cache::push_slowly(frame);
@@ -141,8 +134,12 @@ Result<FrameNumber> allocate(Zone zone, Contents contents) {
     ZoneStacks& stacks = *frame_cache::first_choice[static_cast<uint32_t>(zone)];
     if (contents == Contents::Unspecified) {
         if (!stacks.hot.is_empty()) [[likely]] return hand_out(pop_hot(stacks));
-    } else {
-        if (!stacks.zeroed.is_empty()) [[likely]] return hand_out(pop_zeroed(stacks));
+    } else if (!stacks.zeroed.is_empty()) {
+        return hand_out(pop_zeroed(stacks));
+    } else if (!stacks.hot.is_empty()) {
+        const FrameNumber frame = pop_hot(stacks);
+        zero_frame(frame);
+        return hand_out(frame);
     }
     return allocate_slowly(zone, contents, Depth::ToTheMark);
 }
@@ -150,11 +147,15 @@ Result<FrameNumber> allocate(Zone zone, Contents contents) {
 Result<FrameNumber> allocate_reserve(Zone zone, Contents contents) { return allocate_slowly(zone, contents, Depth::ToTheLast); }
 
 Result<void> release(FrameNumber frame) {
-    if (frame.value() >= entry_count) [[unlikely]] return release_slowly(frame);
+    if (frame.value() >= entry_count) [[unlikely]] return frame_stays(Error::NotAllocated);
     FrameInfo& info = entries[frame.value()];
+    if (info.use != FrameUse::Allocated || info.references == 0 || info.order != 0) [[unlikely]] return frame_stays(Error::NotAllocated);
+    if (info.references > 1) {
+        --info.references;
+        return frame_stays(Error::None);
+    }
     auto& hot = frame_cache::stacks_of(frame).hot;
-    if (info.references != 1 || info.use != FrameUse::Allocated || info.order != 0 || hot.is_full()) [[unlikely]]
-        return release_slowly(frame);
+    if (hot.is_full()) [[unlikely]] return release_slowly(frame);
     if constexpr (CONFIG_MEMORY_DEBUGGING) frame_cache::poison(frame);
     hot.push(frame);
     info.use = FrameUse::Cached;
@@ -175,7 +176,8 @@ void split_run(FrameNumber first) {
 }
 
 void share(FrameNumber first) {
-    FrameInfo& info = frame_table::info(first);
+    KASSERT("a frame is one of memory", first.value() < entry_count);
+    FrameInfo& info = entries[first.value()];
     KASSERT("only an allocated frame gets another owner", info.use == FrameUse::Allocated && info.references > 0);
     ++info.references;
 }

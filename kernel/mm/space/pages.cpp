@@ -17,9 +17,9 @@ namespace mm::spaces {
 
 namespace {
 
-/// Pages that make_absent() takes out at once: their frames are remembered until no translation leads to them any more.
-constexpr size_t kBatch = 32;
-static_assert(kBatch <= page_table::kFullFlushPages, "so that unmap() forgets single translations");
+/// What make_absent() has taken out of one page table: words of PTEs, remembered until no translation leads to their frames any more.
+/// The kernel is not preemptible, so one of these is enough.
+constinit uint32_t taken_out[kPagesPerLargePage];
 
 void must_release(FrameNumber frame) {
     KASSERT("a present page has a reference of its frame", !frames::release(frame).is_error());
@@ -121,23 +121,31 @@ void take_out_large_page(AddressSpace& space, VirtAddr begin, Pde pde) {
     --space.large_pages;
 }
 
-/// Pages of one page table: at most kBatch.
+/// Unmaps the `count` present pages among those of one page table. Many: all at once, and unmap() flushes the TLB. Few: run by run, and
+/// it forgets no other translations than these.
+void forget_present(AddressSpace& space, const uint32_t* entries, VirtAddr begin, size_t pages, size_t count) {
+    if (count > page_table::kFullFlushPages) return forget(space, begin, pages);
+    for (size_t first = 0; count > 0; ++first) { // no further than the last one: the page table goes with it
+        size_t end = first;
+        while (end < pages && (entries[end] & entry_bits::kPresent)) ++end;
+        if (end == first) continue;
+        forget(space, begin + first * kPageSize, end - first);
+        count -= end - first;
+        first = end;
+    }
+}
+
+/// Pages of one page table.
 void take_out_small_pages(AddressSpace& space, FrameNumber table, VirtAddr begin, VirtAddr end) {
-    uint32_t batch[kBatch]; // words of PTEs; not their type, which would be cleared first
+    const size_t pages = AddressRange{begin, end}.pages();
+    const FrameMemory memory = frame_memory(table);
+    const uint32_t* const entries = memory.as<uint32_t>() + begin.table_index();
     size_t count = 0;
-    {
-        const FrameMemory memory = frame_memory(table);
-        const Pte* entry = memory.as<Pte>() + begin.table_index();
-        for (size_t left = AddressRange{begin, end}.pages(); left > 0; --left, ++entry) {
-            if (entry->is_present()) batch[count++] = entry->word();
-        }
+    for (size_t i = 0; i < pages; ++i) {
+        if (entries[i] & entry_bits::kPresent) taken_out[count++] = entries[i];
     }
-    if (count == 0) return;
-    forget(space, begin, AddressRange{begin, end}.pages());
-    for (size_t i = 0; i < count; ++i) {
-        const Pte pte = Pte::from_word(batch[i]);
-        must_release(PresentPage{begin, pte.frame(), PageSize::Small, pte.rights(), pte.is_dirty()});
-    }
+    forget_present(space, entries, begin, pages, count);
+    for (size_t i = 0; i < count; ++i) must_release(Pte::from_word(taken_out[i]).frame());
     space.resident -= count;
 }
 
@@ -145,12 +153,11 @@ void take_out_small_pages(AddressSpace& space, FrameNumber table, VirtAddr begin
 
 void make_absent(AddressSpace& space, AddressRange range) {
     for (VirtAddr begin = range.begin; begin < range.end;) {
-        VirtAddr end = slot_end(begin, range.end);
+        const VirtAddr end = slot_end(begin, range.end);
         const Pde pde = directory_entry(space.directory, begin);
         if (pde.is_large_page()) {
             take_out_large_page(space, begin, pde);
         } else if (pde.is_present()) {
-            end = std::min(end, begin + kBatch * kPageSize);
             take_out_small_pages(space, pde.frame(), begin, end);
         }
         begin = end;
@@ -210,12 +217,34 @@ void update_rights(AddressSpace& space, const Area& area) {
     change();
 }
 
+namespace {
+
+/// The entries of one page table.
+size_t abandon_entries(const uint32_t* entry, const uint32_t* end) {
+    size_t count = 0;
+    for (; entry < end; ++entry) {
+        if (!(*entry & entry_bits::kPresent)) continue;
+        must_release(Pte::from_word(*entry).frame());
+        ++count;
+    }
+    return count;
+}
+
+} // namespace
+
 void abandon_pages(AddressSpace& space, AddressRange range) {
-    for_each_present(space.directory, range, [&](const PresentPage& page) {
-        must_release(page);
-        space.resident -= page.pages();
-        space.large_pages -= page.size == PageSize::Large;
-    });
+    for (VirtAddr slot = range.begin; slot < range.end; slot = slot_end(slot, range.end)) {
+        const Pde pde = directory_entry(space.directory, slot);
+        if (pde.is_large_page()) {
+            must_release(PresentPage{slot, pde.frame(), PageSize::Large, pde.rights(), pde.is_dirty()});
+            space.resident -= kPagesPerLargePage;
+            --space.large_pages;
+        } else if (pde.is_present()) {
+            const FrameMemory table = frame_memory(pde.frame());
+            const uint32_t* const begin = table.as<uint32_t>() + slot.table_index();
+            space.resident -= abandon_entries(begin, begin + AddressRange{slot, slot_end(slot, range.end)}.pages());
+        }
+    }
 }
 
 namespace {
