@@ -38,6 +38,7 @@ constexpr uint32_t kKeptBits = entry_bits::kAccessed | entry_bits::kDirty | entr
                                entry_bits::kCacheDisable | entry_bits::kAvailable;
 
 constexpr bool is_shared(uint32_t slot) { return slot >= kSharedSlot; }
+constexpr bool is_user(uint32_t slot) { return kUserSlot <= slot && slot < kSharedSlot; }
 
 /// Pages [begin, end) by number (address / 4096). The end of the last page of the address space is 2^20: as an address it
 /// would be 0, as a page number it is just a number.
@@ -260,6 +261,35 @@ bool all_mapped(PageDirectory directory, PageRange range) {
     return true;
 }
 
+/// The commonest change by far: one small page of the user range, whose page table is there. Needs no memory and cannot fail.
+/// @param change  makes the new entry of the old one; an empty answer asks for the general way
+/// @return whether it is done
+template <typename Change>
+inline bool change_one(PageDirectory directory, VirtAddr page, Rights rights, Change change) {
+    const bool is_common = page.page_offset() == 0 && is_user(page.directory_index()) && rights.scope == Scope::Local;
+    if (!is_common) return false;
+    const Pde pde = read_pde(directory, page.directory_index());
+    if (!pde.is_table()) return false;
+    auto memory = frame_memory(pde.frame());
+    Pte& entry = memory.as<Pte>()[page.table_index()];
+    const Pte old = entry, wanted = change(old);
+    if (!wanted.is_present()) return false;
+    entry = wanted;
+    // The CPU remembers no entry that is not present (SDM 3A, 4.10.2.3), and none of a directory that CR3 does not point to.
+    if (old.is_present() && directory == active_directory()) tlb::invalidate_page(page);
+    return true;
+}
+
+bool map_one(PageDirectory directory, VirtAddr page, FrameNumber frame, Rights rights) {
+    return frame.value() < kMaxFrames && change_one(directory, page, rights, [&](Pte) { return Pte::present(frame, rights); });
+}
+
+bool protect_one(PageDirectory directory, VirtAddr page, Rights rights) {
+    return change_one(directory, page, rights, [&](Pte old) {
+        return old.is_present() ? Pte::from_word(with_rights(old.word(), Pte::present(old.frame(), rights).word())) : Pte::empty();
+    });
+}
+
 } // namespace
 
 Result<PageDirectory> create() {
@@ -284,6 +314,7 @@ Result<void> destroy(PageDirectory directory) {
 }
 
 Result<void> map(PageDirectory directory, VirtAddr start, FrameNumber first, size_t count, PageSize size, Rights rights) {
+    if (count == 1 && size == PageSize::Small && map_one(directory, start, first, rights)) return {};
     PageRange range = TRY(checked_range(directory, start, count, size));
     TRY(check_rights(range, rights));
     if (!is_aligned(first.value(), static_cast<uint32_t>(size) / kPageSize)) return Error::Misaligned;
@@ -320,6 +351,7 @@ Result<void> unmap(PageDirectory directory, VirtAddr start, size_t count) {
 }
 
 Result<void> protect(PageDirectory directory, VirtAddr start, size_t count, Rights rights) {
+    if (count == 1 && protect_one(directory, start, rights)) return {};
     PageRange range = TRY(checked_range(directory, start, count, PageSize::Small));
     TRY(check_rights(range, rights));
     if (!all_mapped(directory, range)) return Error::NotMapped;
