@@ -151,26 +151,16 @@ FrameNumber ensure_table(PageDirectory directory, uint32_t slot, TableStack& spa
     return table;
 }
 
-/// Entries are looked at eight at a time where most are empty: a bit of any of them is a bit of all together.
-constexpr uint32_t kGroup = 8;
-static_assert(kUserSlot % kGroup == 0 && kSharedSlot % kGroup == 0 && kEntries % kGroup == 0);
-
-/// Whether any of the kGroup entries from `entry` on is present.
-inline bool any_present(const uint32_t* entry) {
-    const uint32_t all = entry[0] | entry[1] | entry[2] | entry[3] | entry[4] | entry[5] | entry[6] | entry[7];
-    return all & entry_bits::kPresent;
-}
-
-/// Whether nothing is mapped in the slot any more. Looks around the part that was unmapped first: what keeps a page table is mostly a
-/// neighbour, and is found at once.
+/// Whether nothing is mapped in the slot any more. Eight entries at a time, and those around the part that was unmapped first: what
+/// keeps a page table is mostly a neighbour, and is found at once.
 bool is_empty(FrameNumber table, SlotPart unmapped) {
+    constexpr uint32_t kGroups = kEntries / 8;
     auto memory = frame_memory(table);
-    const uint32_t middle = align_down(unmapped.end, kGroup);
-    for (uint32_t i = middle; i < kEntries; i += kGroup) {
-        if (any_present(memory.as<uint32_t>() + i)) return false;
-    }
-    for (uint32_t i = 0; i < middle; i += kGroup) {
-        if (any_present(memory.as<uint32_t>() + i)) return false;
+    for (uint32_t i = 0; i < kGroups; ++i) {
+        const Pte* group = memory.as<Pte>() + (unmapped.end / 8 + i) % kGroups * 8;
+        uint32_t all = group[0].word() | group[1].word() | group[2].word() | group[3].word();
+        all |= group[4].word() | group[5].word() | group[6].word() | group[7].word();
+        if (Pte::from_word(all).is_present()) return false;
     }
     return true;
 }
@@ -188,16 +178,16 @@ Result<void> take_tables_for_splits(PageDirectory directory, PageRange range, Ta
 }
 
 /// Turns a request into page numbers, or into the error that it deserves.
-inline Result<PageRange> checked_range(PageDirectory directory, VirtAddr start, size_t count, PageSize size) {
+Result<PageRange> checked_range(PageDirectory directory, VirtAddr start, size_t count, PageSize size) {
     if (count == 0) return Error::InvalidArgument;
     if (!is_aligned(start.value(), static_cast<uint32_t>(size))) return Error::Misaligned;
-    if (count > kPages) return Error::OutOfRange; // so that nothing below can wrap around to a small range
-    const uint32_t begin = start.value() / kPageSize;
-    const uint32_t end = begin + count * (static_cast<uint32_t>(size) / kPageSize);
-    const bool user = begin >= kUserBegin / kPageSize && end <= kUserEnd / kPageSize;
-    const bool shared = begin >= kSharedBegin / kPageSize && end <= kPages && directory == kernel_directory();
+    // In 64 bits, so that a huge count cannot wrap around to a small range.
+    uint64_t begin = start.value() / kPageSize;
+    uint64_t end = begin + uint64_t{count} * (static_cast<uint32_t>(size) / kPageSize);
+    bool user = begin >= kUserBegin / kPageSize && end <= kUserEnd / kPageSize;
+    bool shared = begin >= kSharedBegin / kPageSize && end <= kPages && directory == kernel_directory();
     if (!user && !shared) return Error::OutOfRange;
-    return PageRange{begin, end};
+    return PageRange{static_cast<uint32_t>(begin), static_cast<uint32_t>(end)};
 }
 
 Result<void> check_rights(PageRange range, Rights rights) {
@@ -236,7 +226,7 @@ Result<void> map_small(PageDirectory directory, PageRange range, FrameNumber fir
     TableStack spare;
     size_t missing = 0;
     for (SlotPart part : SlotParts(range)) missing += !read_pde(directory, part.slot).is_table();
-    if (missing > 0) TRY(take_tables(spare, missing));
+    TRY(take_tables(spare, missing));
 
     for (SlotPart part : SlotParts(range)) {
         auto memory = frame_memory(ensure_table(directory, part.slot, spare));
@@ -280,11 +270,11 @@ inline bool change_one(PageDirectory directory, VirtAddr page, Rights rights, Ch
     return true;
 }
 
-bool map_one(PageDirectory directory, VirtAddr page, FrameNumber frame, Rights rights) {
+inline bool map_one(PageDirectory directory, VirtAddr page, FrameNumber frame, Rights rights) {
     return frame.value() < kMaxFrames && change_one(directory, page, rights, [&](Pte) { return Pte::present(frame, rights); });
 }
 
-bool protect_one(PageDirectory directory, VirtAddr page, Rights rights) {
+inline bool protect_one(PageDirectory directory, VirtAddr page, Rights rights) {
     return change_one(directory, page, rights, [&](Pte old) {
         return old.is_present() ? Pte::from_word(with_rights(old.word(), Pte::present(old.frame(), rights).word())) : Pte::empty();
     });
@@ -304,9 +294,10 @@ Result<void> destroy(PageDirectory directory) {
     if (directory == active_directory()) return Error::Busy;
     TableStack retired;
     auto memory = frame_memory(directory.frame);
-    for (uint32_t slot = kUserSlot; slot < kSharedSlot; slot += kGroup) {
-        if (!any_present(memory.as<uint32_t>() + slot)) continue;
-        for (uint32_t i = slot; i < slot + kGroup; ++i) {
+    const uint32_t* const slots = memory.as<uint32_t>();
+    for (uint32_t slot = kUserSlot; slot < kSharedSlot; slot += 4) {
+        if ((slots[slot] | slots[slot + 1] | slots[slot + 2] | slots[slot + 3]) == 0) continue; // most are empty
+        for (uint32_t i = slot; i < slot + 4; ++i) {
             if (Pde pde = read_pde(directory, i); pde.is_table()) retired.push(pde.frame());
         }
     }
@@ -384,10 +375,11 @@ Result<Translation> translate(PageDirectory directory, VirtAddr address) {
     }
     Pte pte = frame_memory(pde.frame()).as<Pte>()[address.table_index()];
     if (!pte.is_present()) return Error::NotMapped;
-    // What one level forbids, the other cannot allow.
-    constexpr uint32_t both_decide = entry_bits::kWritable | entry_bits::kUser;
-    const Pte effective = Pte::from_word(pte.word() & (pde.word() | ~both_decide));
-    return Translation{pte.frame().address() + address.page_offset(), PageSize::Small, effective.rights()};
+    Rights above = pde.rights();
+    Rights rights = pte.rights();
+    if (above.access == Access::ReadOnly) rights.access = Access::ReadOnly;
+    if (above.privilege == Privilege::Supervisor) rights.privilege = Privilege::Supervisor;
+    return Translation{pte.frame().address() + address.page_offset(), PageSize::Small, rights};
 }
 
 } // namespace mm::page_table
