@@ -28,14 +28,13 @@ const char* obstacle(const AddressSpace* space, const FaultInfo& fault) {
     return nullptr;
 }
 
-/// Whether the same access has just faulted several times in a row.
+/// Whether the same address has just faulted several times in a row.
 bool comes_again(const FaultInfo& fault) {
     constexpr unsigned patience = 4;
-    static constinit FaultInfo previous{};
+    static constinit VirtAddr previous;
     static constinit unsigned times = 0;
-    const bool is_same = fault.address == previous.address && fault.instruction == previous.instruction && fault.write == previous.write;
-    times = is_same ? times + 1 : 0;
-    previous = fault;
+    times = fault.address == previous ? times + 1 : 0;
+    previous = fault.address;
     return times >= patience;
 }
 

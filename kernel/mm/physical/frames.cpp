@@ -163,6 +163,14 @@ Result<void> release(FrameNumber frame) {
     return {};
 }
 
+void release_all(const FrameNumber* frames, size_t count) {
+    for (const FrameNumber* frame = frames; frame < frames + count; ++frame) {
+        FrameInfo& info = entries[frame->value()];
+        if (info.references > 1 && info.use == FrameUse::Allocated && info.order == 0) --info.references;
+        else KASSERT("a frame that is released has an owner", !release(*frame).is_error());
+    }
+}
+
 void split_run(FrameNumber first) {
     FrameInfo& entry = frame_table::info(first);
     KASSERT("a run that is taken apart has one owner and the largest order",

@@ -29,6 +29,9 @@ Result<FrameNumber> allocate_run(Order order, Zone zone, Contents contents);
 /// @return Error::NotAllocated when the frame has no owner, or is part of a larger run
 Result<void> release(FrameNumber frame);
 
+/// release() for each of many frames, all of which have an owner: for who takes a process's pages away.
+void release_all(const FrameNumber* frames, size_t count);
+
 /// Drops one reference of a run; the last one gives its frames back.
 /// @return Error::NotAllocated when `first` is not the first frame of a run of this order
 Result<void> release_run(FrameNumber first, Order order);

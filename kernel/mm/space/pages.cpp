@@ -17,9 +17,18 @@ namespace mm::spaces {
 
 namespace {
 
-/// What make_absent() has taken out of one page table: words of PTEs, remembered until no translation leads to their frames any more.
-/// The kernel is not preemptible, so one of these is enough.
-constinit uint32_t taken_out[kPagesPerLargePage];
+/// Frames of one page table's pages, remembered until no translation leads to them any more. The kernel is not preemptible, so one of these
+/// is enough.
+constinit FrameNumber taken_out[kPagesPerLargePage];
+
+/// Writes down the frames of the present pages among these entries. @return how many
+size_t take_frames(const uint32_t* entry, const uint32_t* end) {
+    size_t count = 0;
+    for (; entry < end; ++entry) {
+        if (*entry & entry_bits::kPresent) taken_out[count++] = Pte::from_word(*entry).frame();
+    }
+    return count;
+}
 
 void must_release(FrameNumber frame) {
     KASSERT("a present page has a reference of its frame", !frames::release(frame).is_error());
@@ -140,12 +149,9 @@ void take_out_small_pages(AddressSpace& space, FrameNumber table, VirtAddr begin
     const size_t pages = AddressRange{begin, end}.pages();
     const FrameMemory memory = frame_memory(table);
     const uint32_t* const entries = memory.as<uint32_t>() + begin.table_index();
-    size_t count = 0;
-    for (size_t i = 0; i < pages; ++i) {
-        if (entries[i] & entry_bits::kPresent) taken_out[count++] = entries[i];
-    }
+    const size_t count = take_frames(entries, entries + pages);
     forget_present(space, entries, begin, pages, count);
-    for (size_t i = 0; i < count; ++i) must_release(Pte::from_word(taken_out[i]).frame());
+    frames::release_all(taken_out, count);
     space.resident -= count;
 }
 
@@ -217,21 +223,6 @@ void update_rights(AddressSpace& space, const Area& area) {
     change();
 }
 
-namespace {
-
-/// The entries of one page table.
-size_t abandon_entries(const uint32_t* entry, const uint32_t* end) {
-    size_t count = 0;
-    for (; entry < end; ++entry) {
-        if (!(*entry & entry_bits::kPresent)) continue;
-        must_release(Pte::from_word(*entry).frame());
-        ++count;
-    }
-    return count;
-}
-
-} // namespace
-
 void abandon_pages(AddressSpace& space, AddressRange range) {
     for (VirtAddr slot = range.begin; slot < range.end; slot = slot_end(slot, range.end)) {
         const Pde pde = directory_entry(space.directory, slot);
@@ -242,7 +233,9 @@ void abandon_pages(AddressSpace& space, AddressRange range) {
         } else if (pde.is_present()) {
             const FrameMemory table = frame_memory(pde.frame());
             const uint32_t* const begin = table.as<uint32_t>() + slot.table_index();
-            space.resident -= abandon_entries(begin, begin + AddressRange{slot, slot_end(slot, range.end)}.pages());
+            const size_t count = take_frames(begin, begin + AddressRange{slot, slot_end(slot, range.end)}.pages());
+            frames::release_all(taken_out, count);
+            space.resident -= count;
         }
     }
 }
