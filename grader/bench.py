@@ -2,7 +2,8 @@
 """Figures of the kernel and of the grader: `make bench`.
 
 Ticks are the emulated processor's (one per instruction, one per element of a repeated string instruction): they are exact, and
-the same on every machine. Seconds are this machine's own, and say where the time of one graded boot goes.
+the same on every machine. Where those of one row go, `make profile OF=NAME` tells (tick_profile.py). Seconds are this machine's own: for
+the TLB, of which ticks know nothing (bench_tlb.py), and to say where the time of one graded boot goes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+import bench_tlb
 from emulator.disk import program_disk, programs_in
 from emulator.machine import Machine
 from emulator.rom import Module, build_rom
@@ -248,6 +250,8 @@ def main() -> int:
         for table in tick_tables(session, Path(name)):
             console.print(table)
         console.print(process_table(session, Path(name)))
+        for table in bench_tlb.tables(Path(name)):
+            console.print(table)
         console.print(boot_table(session, Path(name)))
     return 0
 

@@ -21,6 +21,7 @@
 #include "fs/volume.h"
 #include "mm/heap/slab.h"
 #include "mm/paging/kernel_stacks.h"
+#include "mm/paging/tlb.h"
 #include "mm/paging/vmalloc.h"
 #include "mm/physical/frames.h"
 #include "mm/space/user_memory.h"
@@ -115,6 +116,11 @@ Result<uint32_t> starved(proc::system_calls::Handler call, const proc::system_ca
     return result;
 }
 
+void forget_translations(VirtAddr begin, uint32_t pages) {
+    if (pages == kEverything) return mm::tlb::flush();
+    for (uint32_t i = 0; i < pages; ++i) mm::tlb::invalidate_page(begin + i * kPageSize);
+}
+
 /// abi::SystemCall::Debug.
 Result<uint32_t> debug(const proc::system_calls::Arguments& arguments) {
     switch (static_cast<DebugCall>(arguments[0])) {
@@ -125,6 +131,9 @@ Result<uint32_t> debug(const proc::system_calls::Arguments& arguments) {
     case DebugCall::FailNever: return frames_without_caches();
     case DebugCall::StarvedFork: return starved(proc::calls::fork, arguments);
     case DebugCall::StarvedExec: return starved(proc::calls::execute, arguments);
+    case DebugCall::ForgetTranslations:
+        forget_translations(VirtAddr(arguments[1]), arguments[2]);
+        return uint32_t{0};
     case DebugCall::OverflowStack: return fill_stack(0);
     }
     return Error::InvalidArgument;

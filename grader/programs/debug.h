@@ -29,3 +29,8 @@ inline int starved_exec(uint32_t count, const char* path, const char* const* wor
 
 /// Has the kernel compare areas, page tables and counts of this process. It panics when they do not agree.
 inline void check_invariants() { system_call::debug(static_cast<uint32_t>(DebugCall::CheckInvariants)); }
+
+/// Has the TLB forget `pages` pages, kNothing or kEverything.
+inline void forget_translations(const void* begin, uint32_t pages) {
+    system_call::debug(static_cast<uint32_t>(DebugCall::ForgetTranslations), system_call::word(begin), pages);
+}

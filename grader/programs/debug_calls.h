@@ -14,5 +14,9 @@ enum class DebugCall : uint32_t {
     FailNever,        ///< () -> frames that the kernel has handed out, after its caches have given back what they can. Ends FailAfter.
     StarvedFork,      ///< (count) -> as Fork, which can have so many frames and no more. The caller lives on with all there are.
     StarvedExec,      ///< (count, path, arguments) -> as Exec, with so many frames.
+    ForgetTranslations, ///< (address, pages) -> 0. The TLB forgets these pages, by INVLPG; kEverything: all that is not global, by CR3.
     OverflowStack,    ///< Does not return: the kernel calls itself until this process's kernel stack is full.
 };
+
+/// For ForgetTranslations, in place of a number of pages.
+inline constexpr uint32_t kNothing = 0, kEverything = UINT32_MAX;
