@@ -388,6 +388,7 @@ def test_a_frame_below_the_mark_comes_back_for_reserve_requests_only(boot: Boot,
 
 def test_high_memory_is_cached_like_any_other(boot: Boot, kernel: Path) -> None:
     script = Script()
+    before = script("physical.counts")
     first = script("physical.allocate", "high", "unspecified")
     script("paging.poke", first, 0, 0xABCD)
     script("physical.release", first)
@@ -397,7 +398,8 @@ def test_high_memory_is_cached_like_any_other(boot: Boot, kernel: Path) -> None:
     counts = script("physical.counts")
     with boot(script, megabytes=300, kernel=kernel) as guest:
         assert finished(guest)[first].value in Zone.HIGH.frames and guest[again].value == guest[first].value
-        assert guest[words].value == 0 and Counts.of(guest, counts).hot(Zone.HIGH) == BATCH
+        at_hand = Counts.of(guest, before).hot(Zone.HIGH) or BATCH  # what the boot has left of its last batch, or a new one
+        assert guest[words].value == 0 and Counts.of(guest, counts).hot(Zone.HIGH) == at_hand
 
 
 # Shrinkers
