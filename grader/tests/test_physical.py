@@ -24,7 +24,7 @@ from profiles import built, built_with
 from test_monitor import PROMPT, Console
 
 ALL = 0xFFFFFFFF
-HOT, ZEROED, BATCH, MAX_ORDER = 256, 64, 32, 10
+HOT, ZEROED, BATCH, MAX_ORDER = 256, 64, 8, 10
 POISON = 0xF4EEDF4E
 FREE, ALLOCATED, CACHED = 2, 3, 4  # FrameUse
 KERNELS = {"runs": "03-buddy", "single frames": "01-frames"}

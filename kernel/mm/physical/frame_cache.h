@@ -16,7 +16,7 @@ namespace mm::frame_cache {
 
 inline constexpr size_t kHotFrames = 256;    ///< Of one zone, at most.
 inline constexpr size_t kZeroedFrames = 64;  ///< Of one zone, at most.
-inline constexpr size_t kBatch = 32;         ///< Frames that go from and to the frame allocator at a time.
+inline constexpr size_t kBatch = 8;          ///< Frames that go from and to the frame allocator at a time.
 
 /// Frames of this zone in the cache now, of both kinds. As hot ones count also the frames of runs that were taken apart, while they wait
 /// for the rest of their run (split_runs.h).
