@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from judge import paths
 from judge.build import compile_file, prepare_kernel
 from judge.corpus import Case, Wanted, case_folders, chosen_tests, differences, judge_case, load_case
 from judge.engine import Engine
-from judge.lab import LabError
+from judge.lab import LabError, all_labs
 from judge.record import Record
 from judge.submission import SourceFile
 
@@ -38,6 +39,14 @@ def test_case(folder: Path, engine: Engine, tmp_path: Path) -> None:
     found = judge_case(case, engine, tmp_path, 1.0 if os.environ.get("FAULTLINE_CORPUS") == "all" else SHARE)
     if found:
         pytest.fail(f"{case.name}: {case.what}\n  " + "\n  ".join(found), pytrace=False)
+
+
+@pytest.mark.parametrize("lab", [lab.name for lab in all_labs()])
+@pytest.mark.parametrize("kind, least", [("good", 1), ("alt", 3), ("bad", 12), ("spoof", 5)])
+def test_every_lab_has_cases_of_every_kind(lab: str, kind: str, least: int) -> None:
+    cases = [folder for folder in case_folders()
+             if folder.parent.name == kind and tomllib.loads((folder / "verdict.toml").read_text("utf-8"))["lab"] == lab]
+    assert len(cases) >= least, f"{lab} has {len(cases)} of them: {', '.join(folder.name for folder in cases)}"
 
 
 def test_a_file_that_a_case_does_not_change_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
