@@ -120,12 +120,10 @@ Decision resolve_in(AddressSpace* space, const Area& area, const FaultInfo& faul
     const Reason reason = forbidden(area.protection, fault);
     if (reason != Reason::None) return fault::signal(reason);
     const VirtAddr page = page_of(fault.address);
-    if (spaces::is_resident(space, page)) {
-        const bool may_share = fault.write && area.sharing == Sharing::Private;
-        if (!may_share) return fault::retry();
-        const Result<Translation> seen = page_table::translate(spaces::directory(space), page);
-        if (!seen.is_error() && seen.value().rights.access == Access::ReadWrite) return fault::retry();
-        return copy_on_write::resolve_write(space, area, page);
+    const spaces::PageState state = spaces::page_state(space, page);
+    if (state != spaces::PageState::Absent) {
+        const bool shares = fault.write && area.sharing == Sharing::Private && state == spaces::PageState::ReadOnly;
+        return shares ? copy_on_write::resolve_write(space, area, page) : fault::retry();
     }
     return area.object ? show_object(space, area, page, fault.write) : show_zeros(space, area, page, fault.write);
 }

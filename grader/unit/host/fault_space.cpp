@@ -131,6 +131,12 @@ SpaceLimits& limits(AddressSpace* space) { return space->limits; }
 const Area* find_area(AddressSpace* space, VirtAddr address) { return areas::find(&space->areas, address); }
 bool is_resident(const AddressSpace* space, VirtAddr address) { return space->pages.contains(page_number(address)); }
 
+PageState page_state(const AddressSpace* space, VirtAddr address) {
+    const auto page = space->pages.find(page_number(address));
+    if (page == space->pages.end()) return PageState::Absent;
+    return page->second.access == Access::ReadWrite ? PageState::Writable : PageState::ReadOnly;
+}
+
 PageDirectory directory(const AddressSpace* space) {
     const auto found = std::ranges::find_if(directories, [=](const auto& one) { return one.second == space; });
     return {FrameNumber(found->first)};

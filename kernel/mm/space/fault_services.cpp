@@ -13,8 +13,22 @@ namespace {
 
 constinit FrameNumber zeros{0};
 
+constexpr uint32_t kGrantsAll = entry_bits::kWritable | entry_bits::kUser;
+
 /// A page table's entry for `address`.
 Pte& entry_of(const FrameMemory& table, VirtAddr address) { return table.as<Pte>()[address.table_index()]; }
+
+/// Whether the directory's entry stands in the way of no page of user code: both levels must allow an access. Lab 02's piece may keep
+/// it tighter, as long as nothing below needs more.
+bool grants_all(Pde pde) { return (pde.word() & kGrantsAll) == kGrantsAll; }
+
+/// One page whose page table is there is all that most faults need: its entry is written here. False when it takes more than that.
+bool show_in_table(const AddressSpace& space, VirtAddr page, FrameNumber frame, Rights rights) {
+    const Pde pde = directory_entry(space.directory, page);
+    if (!pde.is_table() || !grants_all(pde)) return false;
+    entry_of(frame_memory(pde.frame()), page) = Pte::present(frame, rights);
+    return true;
+}
 
 } // namespace
 
@@ -49,6 +63,14 @@ SlotContents slot_contents(const AddressSpace* space, VirtAddr address) {
     return pde.is_table() ? SlotContents::PageTable : SlotContents::LargePage;
 }
 
+PageState page_state(const AddressSpace* space, VirtAddr address) {
+    const Pde pde = directory_entry(space->directory, address);
+    uint32_t word = pde.word();
+    if (pde.is_table()) word &= entry_of(frame_memory(pde.frame()), address).word(); // both levels must allow
+    if (!(word & entry_bits::kPresent)) return PageState::Absent;
+    return word & entry_bits::kWritable ? PageState::Writable : PageState::ReadOnly;
+}
+
 Result<void> add_page(AddressSpace* space, const Area& area, VirtAddr page, FrameNumber frame, PageSize size, Access access) {
     const size_t pages = static_cast<uint32_t>(size) / kPageSize;
     if (space->resident + pages > space->limits.resident) return Error::LimitReached;
@@ -56,15 +78,20 @@ Result<void> add_page(AddressSpace* space, const Area& area, VirtAddr page, Fram
     if constexpr (CONFIG_MEMORY_DEBUGGING) KASSERT("a page that is shown was absent", !is_present(space->directory, page));
     KASSERT("a page grants no more than its area", access == Access::ReadOnly || rights.access == Access::ReadWrite);
     rights.access = access;
-    TRY(page_table::map(space->directory, page, frame, 1, size, rights));
+    if (size == PageSize::Large || !show_in_table(*space, page, frame, rights)) {
+        TRY(page_table::map(space->directory, page, frame, 1, size, rights));
+        space->large_pages += size == PageSize::Large;
+    }
     space->resident += pages;
-    space->large_pages += size == PageSize::Large;
     return {};
 }
 
 Result<FrameNumber> page_table_for(AddressSpace* space, VirtAddr address) {
     const Pde pde = directory_entry(space->directory, address);
-    if (pde.is_table()) return pde.frame();
+    if (pde.is_table()) {
+        if (!grants_all(pde)) set_directory_entry(space->directory, address, Pde::from_word(pde.word() | kGrantsAll));
+        return pde.frame();
+    }
     KASSERT("where a large page is there is no page table", !pde.is_present());
     // Lab 02's piece makes page tables when it maps pages: one page, whose entry is emptied again.
     const VirtAddr page(align_down(address.value(), kPageSize));

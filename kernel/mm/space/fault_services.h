@@ -29,6 +29,10 @@ Result<void> grow_stack(AddressSpace* space, const Area& stack, VirtAddr begin);
 enum class SlotContents : uint8_t { Empty, PageTable, LargePage };
 SlotContents slot_contents(const AddressSpace* space, VirtAddr address);
 
+/// What the CPU would find for a page, whoever asks: nothing, a page for reading, or one for writing as well.
+enum class PageState : uint8_t { Absent, ReadOnly, Writable };
+PageState page_state(const AddressSpace* space, VirtAddr address);
+
 /// Shows `frame` (PageSize::Large: the run of 1024 that begins there) at `page`, which is absent and lies in `area`, and counts it.
 /// On success the caller's reference belongs to the page from now on.
 /// @param access  at most what the area grants
@@ -38,7 +42,7 @@ Result<void> add_page(AddressSpace* space, const Area& area, VirtAddr page, Fram
 
 /// The page table for the 4 MiB that `address` lies in, made if there is none; there must be no large page. Who shares many pages at once
 /// writes their entries himself (mm/paging/pte.h, mm/physical/frame_memory.h), and says so with count_added_pages(): the way to show
-/// one is add_page().
+/// one is add_page(). The directory's entry allows all that an entry of the table may say.
 /// @return Error::OutOfMemory
 Result<FrameNumber> page_table_for(AddressSpace* space, VirtAddr address);
 

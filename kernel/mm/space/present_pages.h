@@ -29,6 +29,10 @@ inline Pde directory_entry(PageDirectory directory, VirtAddr address) {
     return frame_memory(directory.frame).as<Pde>()[address.directory_index()];
 }
 
+inline void set_directory_entry(PageDirectory directory, VirtAddr address, Pde pde) {
+    frame_memory(directory.frame).as<Pde>()[address.directory_index()] = pde;
+}
+
 /// One past the last page of the 4 MiB that `address` lies in, or `end` if that comes first.
 inline VirtAddr slot_end(VirtAddr address, VirtAddr end) {
     return std::min(VirtAddr(align_down(address.value(), kLargePageSize)) + kLargePageSize, end);
