@@ -39,9 +39,9 @@ def test_a_machine_without_a_disk_has_none_and_looking_for_it_costs_next_to_noth
     opened = script.add("volume.open f")
     run = boot(script)
     run.target.breakpoint("_Z14initialize_atav")
-    run.target.breakpoint("_ZN4proc10initializeEv")
+    run.target.breakpoint("_ZN2mm6spaces10initializeEv")
     begin, end = run.target.resume(), run.target.resume()
-    assert begin.symbol == "_Z14initialize_atav" and end.symbol == "_ZN4proc10initializeEv"
+    assert begin.symbol == "_Z14initialize_atav" and end.symbol == "_ZN2mm6spaces10initializeEv"
     assert end.ticks - begin.ticks < 300, "some reads of ports"
     run.to_end()
     assert run.value(count) == 0 and run.error(opened) == "NotFound"

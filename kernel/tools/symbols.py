@@ -84,6 +84,7 @@ def _demangled(names: list[str]) -> list[str]:
 
 _CLONE = re.compile(r" \[clone [^\]]*\]")
 _ANONYMOUS = re.compile(r"\(anonymous namespace\)::")
+_CALL_OF_LAMBDA = re.compile(r"(#\d+\})::operator\(\).*")
 
 
 def _without_brackets(name: str, left: str, right: str) -> str:
@@ -106,8 +107,10 @@ def short_name(name: str) -> str:
     'visit'
     >>> short_name("mm::Frame::operator()(int) const")
     'mm::Frame::operator()'
+    >>> short_name("mm::change(mm::Area const&)::{lambda()#1}::operator()() const")
+    'mm::change::lambda{#1}'
     """
-    name = _ANONYMOUS.sub("", _CLONE.sub("", name))
+    name = _CALL_OF_LAMBDA.sub(r"\1", _ANONYMOUS.sub("", _CLONE.sub("", name)))
     if "operator" in name:  # its brackets are part of the name
         head, operator, tail = name.partition("operator")
         symbol = re.match(r"\(\)|[^(]*", tail)

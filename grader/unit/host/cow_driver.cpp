@@ -135,6 +135,7 @@ bool CowDriver::share_area(size_t parent, size_t child, const Area& area, size_t
     mm::frames::fail_never();
     journal_.answer(done.error());
     journal_.require(!done.is_error() || (done.error() == Error::OutOfMemory && frames != SIZE_MAX), "share(): expected success, seen ", done.error());
+    to.is_torn |= done.is_error();
     for (auto& [number, page] : from.pages) {
         if (!area.range.contains(page_at(number))) continue;
         const uint32_t* const entry = entry_of(*to.space, page_at(number));
@@ -214,7 +215,7 @@ void CowDriver::check_space(size_t number) {
             ++in_table;
             journal_.require(one.pages.contains(slot * kPagesPerLargePage + i), "space ", number, " shows a page at ", begin + i * kPageSize, ", where none should be");
         }
-        journal_.require(in_table > 0, "space ", number, " has a page table for ", begin, ", and no page there");
+        journal_.require(in_table > 0 || one.is_torn, "space ", number, " has a page table for ", begin, ", and no page there");
         present += in_table;
     }
     journal_.require(one.space->resident == present, "space ", number, " has ", present, " pages present, and counts ", one.space->resident);

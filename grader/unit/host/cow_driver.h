@@ -27,6 +27,7 @@ struct CowPage {
 struct CowSpace {
     std::unique_ptr<mm::AddressSpace> space;
     std::map<uint32_t, CowPage> pages;  ///< By page number.
+    bool is_torn = false;               ///< share() had no memory for it: a page table may have no page yet.
 };
 
 /// What a page shows before anybody forks.
