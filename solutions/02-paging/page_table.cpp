@@ -151,7 +151,7 @@ FrameNumber ensure_table(PageDirectory directory, uint32_t slot, TableStack& spa
     return table;
 }
 
-/// Whether nothing is mapped in the slot any more. Eight entries at a time, and those around the part that was unmapped first: what
+/// Whether the slot holds neither a page nor a swap entry any more. Eight entries at a time, and those around the part that was unmapped first: what
 /// keeps a page table is mostly a neighbour, and is found at once.
 bool is_empty(FrameNumber table, SlotPart unmapped) {
     constexpr uint32_t kGroups = kEntries / 8;
@@ -160,7 +160,7 @@ bool is_empty(FrameNumber table, SlotPart unmapped) {
         const Pte* group = memory.as<Pte>() + (unmapped.end / 8 + i) % kGroups * 8;
         uint32_t all = group[0].word() | group[1].word() | group[2].word() | group[3].word();
         all |= group[4].word() | group[5].word() | group[6].word() | group[7].word();
-        if (Pte::from_word(all).is_present()) return false;
+        if (all != 0) return false;
     }
     return true;
 }

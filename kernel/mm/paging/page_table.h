@@ -18,6 +18,10 @@
 /// its own variables. The tables are the truth: functions read them as they are, with what the CPU noted in them, and with the
 /// entries that others wrote into a page table (fork() shares pages so, mm/fault/copy_on_write.h). Who counts entries counts in the tables.
 ///
+/// A PTE that is not present and not 0 is a **swap entry**: the kernel's note of where the page's contents are (pte.h). It is written
+/// into a page table by others, and to the functions here it is a page that is not mapped, with two differences: unmap() and map() make
+/// it empty, or replace it, like a mapped one; and a page table that holds one is not empty, so it is not given back.
+///
 /// All functions work on any directory, whether or not CR3 points to it. After a call returns, no TLB entry of the CPU
 /// contradicts the page tables; see tlb.h. A call that changes up to kFullFlushPages pages forgets just those
 /// (tlb::invalidate_page); only a larger one may flush everything.

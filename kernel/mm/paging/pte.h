@@ -3,6 +3,7 @@
 /// to 4-6). Words are values: build one, then store it whole.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 
 #include "lib/address.h"
@@ -23,6 +24,8 @@ inline constexpr uint32_t kPageSize = 1u << 7;       ///< PDE only: this entry m
 inline constexpr uint32_t kGlobal = 1u << 8;         ///< In a PTE, and in a PDE that maps a large page; needs CR4.PGE.
 inline constexpr uint32_t kAvailable = 7u << 9;      ///< Free for software; a splitting piece may keep marks here.
 inline constexpr uint32_t kFrame = 0xFFFF'F000;      ///< Address of a page or page table.
+inline constexpr uint32_t kSwapped = 1u << 1;        ///< Of a PTE that is not present: its page lies in the swap area.
+inline constexpr uint32_t kSlotShift = 8;            ///< Where the slot's number begins in such an entry: 24 bits, 64 GiB.
 inline constexpr uint32_t kLargeFrame = 0xFFC0'0000; ///< Address of a large page; bits 21:13 must be 0.
 
 /// The bits that say `rights`.
@@ -38,7 +41,19 @@ constexpr Rights rights(uint32_t word) {
 }
 } // namespace entry_bits
 
-/// A page table entry: 4 KiB, or nothing.
+/// Number of a page in the swap area. 0 is the area's header: no page ever lies there.
+class SwapSlot {
+public:
+    constexpr SwapSlot() = default;
+    constexpr explicit SwapSlot(uint32_t value) : value_(value) {}
+    constexpr uint32_t value() const { return value_; }
+    constexpr auto operator<=>(const SwapSlot&) const = default;
+
+private:
+    uint32_t value_ = 0;
+};
+
+/// A page table entry: 4 KiB, a swap entry, or nothing.
 class Pte {
 public:
     constexpr Pte() = default;
@@ -48,11 +63,19 @@ public:
         return Pte(frame.address().value() | entry_bits::of(rights) | entry_bits::kPresent);
     }
 
+    /// A page that is in the swap area (mm/reclaim/swap.h): the CPU sees "not present", and the other 31 bits are the kernel's.
+    static constexpr Pte swapped(SwapSlot slot) { return Pte(slot.value() << entry_bits::kSlotShift | entry_bits::kSwapped); }
+
     constexpr uint32_t word() const { return word_; }
+    constexpr bool is_empty() const { return word_ == 0; }
     constexpr bool is_present() const { return word_ & entry_bits::kPresent; }
+    /// A swap entry: neither empty nor present.
+    constexpr bool is_swapped() const { return word_ != 0 && !is_present(); }
     constexpr bool is_accessed() const { return word_ & entry_bits::kAccessed; }
     constexpr bool is_dirty() const { return word_ & entry_bits::kDirty; }
     constexpr FrameNumber frame() const { return FrameNumber::containing(PhysAddr(word_)); }
+    /// Of a swap entry.
+    constexpr SwapSlot slot() const { return SwapSlot(word_ >> entry_bits::kSlotShift); }
     constexpr Rights rights() const { return entry_bits::rights(word_); }
 
 private:
@@ -95,6 +118,7 @@ private:
 static_assert(sizeof(Pte) == 4 && sizeof(Pde) == 4);
 static_assert(Pte::present(FrameNumber(0x12345), {Access::ReadWrite, Privilege::User, Scope::Local}).word() == 0x1234'5007);
 static_assert(Pte::present(FrameNumber(1), {Access::ReadOnly, Privilege::Supervisor, Scope::Global}).word() == 0x0000'1101);
+static_assert(Pte::swapped(SwapSlot(0x12345)).word() == 0x0123'4502 && Pte::swapped(SwapSlot(7)).slot() == SwapSlot(7));
 static_assert(Pde::table(FrameNumber(0x200), Access::ReadWrite, Privilege::User).word() == 0x0020'0007);
 static_assert(Pde::large_page(FrameNumber(0x400), {Access::ReadWrite, Privilege::Supervisor, Scope::Global}).word() == 0x0040'0183);
 
