@@ -54,8 +54,8 @@ debug: grading-kernel ## GDB on the emulated machine [LAB=02-paging] [TEST=id] [
 	@$(FAULTLINE) debug $(or $(filter-out all,$(LAB)),02-paging) $(TEST) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(ARGS)
 
 .PHONY: run
-run: kernel ## boot the kernel, console in this terminal [EMU=qemu] [MEM=64] [APPEND=...] [PIECES=...]
-	@grader/emulator/run.py --elf $(OUT)/kernel.elf --emulator $(or $(EMU),bochs) --memory $(or $(MEM),64) --append "$(APPEND)" --programs build/user/shipped
+run: kernel ## boot the kernel, console in this terminal [EMU=qemu] [MEM=64] [SWAP=16] [APPEND=...] [PIECES=...]
+	@grader/emulator/run.py --elf $(OUT)/kernel.elf --emulator $(or $(EMU),bochs) --memory $(or $(MEM),64) --swap $(or $(SWAP),16) --append "$(APPEND)" --programs build/user/shipped
 
 .PHONY: unit
 unit: setup ## the pieces' tests on this computer, in a second, with sanitizers [LAB=all] [SUBMISSION=labs] [COMPILER=clang++] [ARGS=...]

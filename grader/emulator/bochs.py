@@ -85,7 +85,7 @@ class Stop:
         self.detail = detail
 
 
-def configuration(megabytes: int, *, rom: bool, disk: bool, ips: int = INSTRUCTIONS_PER_SECOND) -> str:
+def configuration(megabytes: int, *, rom: bool, disk: bool, swap: bool = False, ips: int = INSTRUCTIONS_PER_SECOND) -> str:
     """The bochsrc of a graded machine. All its files have fixed names in the run's own folder."""
     lines = [
         f"memory: guest={megabytes}, host={min(megabytes, 2048)}",  # Bochs keeps what is over 2048 in a file
@@ -108,7 +108,12 @@ def configuration(megabytes: int, *, rom: bool, disk: bool, ips: int = INSTRUCTI
             "boot: disk",
         ]
     else:
-        lines += ["ata0: enabled=0", "ata1: enabled=0"]
+        lines += ["ata0: enabled=0"] if swap else ["ata0: enabled=0", "ata1: enabled=0"]
+    if swap:
+        lines += [
+            "ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15",
+            "ata1-master: type=disk, path=swap, mode=flat",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -116,7 +121,8 @@ class BochsDebugger:
     """One machine. `start` switches it on; it then waits at its first instruction. Also a context manager.
 
     `directory` is the run's own folder: bochsrc and log are written into it, and ROM, disk and serial file are linked from it,
-    so that no path of the outside reaches Bochs's configuration file (its syntax has no escapes).
+    so that no path of the outside reaches Bochs's configuration file (its syntax has no escapes). `disk` is the first channel's
+    master, `swap` the second channel's.
     """
 
     def __init__(
@@ -127,10 +133,12 @@ class BochsDebugger:
         directory: "Path | str",
         serial: "Path | str | None" = None,
         ips: int = INSTRUCTIONS_PER_SECOND,
+        swap: "Path | str | None" = None,
     ) -> None:
         self.directory = os.path.abspath(directory)
         self.rom = rom and os.path.abspath(rom)
         self.disk = disk and os.path.abspath(disk)
+        self.swap = swap and os.path.abspath(swap)
         self.serial = os.path.abspath(serial) if serial else os.path.join(self.directory, "serial")
         self.megabytes = machine.megabytes
         self.ips = ips
@@ -191,9 +199,9 @@ class BochsDebugger:
         self._note_position(answer)
 
     def _prepare_directory(self) -> None:
-        links = {"rom": self.rom, "disk": self.disk, "serial": self.serial}
+        links = {"rom": self.rom, "disk": self.disk, "swap": self.swap, "serial": self.serial}
         os.makedirs(self.directory, exist_ok=True)
-        for name in ("rom", "disk", "disk.lock", "log", "serial", "dump"):
+        for name in ("rom", "disk", "disk.lock", "swap", "swap.lock", "log", "serial", "dump"):
             path = os.path.join(self.directory, name)
             if links.get(name) != path and os.path.lexists(path):
                 os.unlink(path)
@@ -203,7 +211,7 @@ class BochsDebugger:
                 os.symlink(target, path)
         with open(self.serial, "wb"):
             pass  # Bochs makes the file with the first character only
-        text = configuration(self.megabytes, rom=bool(self.rom), disk=bool(self.disk), ips=self.ips)
+        text = configuration(self.megabytes, rom=bool(self.rom), disk=bool(self.disk), swap=bool(self.swap), ips=self.ips)
         with open(os.path.join(self.directory, "bochsrc"), "w", encoding="ascii") as file:
             file.write(text)
 

@@ -10,9 +10,9 @@ PROGRAM = "qemu-system-i386"
 
 
 def qemu_command(machine: Machine, serial_device: str, *, kernel: Path | None = None, disk: Path | None = None,
-                 command_line: str = "") -> list[str]:
+                 swap: Path | None = None, command_line: str = "") -> list[str]:
     """QEMU's own boot loader for `kernel` (it passes the file's name as the command line's first word), or else a `disk` image. With
-    both, the disk is just there."""
+    both, the disk is just there. `swap` is the second channel's first disk."""
     if kernel is None and disk is None:
         raise ValueError("QEMU boots a kernel or a disk")
     command = [PROGRAM, "-machine", "pc,accel=tcg", "-cpu", "pentium3", "-m", str(machine.megabytes), "-nodefaults", "-vga", "std"]
@@ -21,6 +21,7 @@ def qemu_command(machine: Machine, serial_device: str, *, kernel: Path | None = 
         command += ["-kernel", str(kernel)]
         if command_line:
             command += ["-append", command_line]
-    if disk is not None:
-        command += ["-drive", f"file={disk},format=raw,if=ide,cache=unsafe"]  # the image is a private copy: no need to wait for the host's disk
+    for index, image in ((0, disk), (2, swap)):
+        if image is not None:  # a private copy: no need to wait for the host's disk
+            command += ["-drive", f"file={image},format=raw,if=ide,index={index},cache=unsafe"]
     return command

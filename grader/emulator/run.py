@@ -2,8 +2,9 @@
 """`make run`: boots a kernel as a PC would, with its serial console in this terminal. Ctrl-C leaves.
 
 Bochs starts from a disk image through BIOS, SYSLINUX and mboot.c32. QEMU loads the kernel by itself, or starts from the same
-image with --disk. --programs puts a folder of programs on the machine's disk, as /bin. With no terminal, standard input is sent once the machine waits for it, and the machine runs on until it
-ends or is ended (`timeout 10 make run </dev/null`).
+image with --disk. --programs puts a folder of programs on the machine's disk, as /bin; --swap says how large the swap disk beside
+it is. With no terminal, standard input is sent once the machine waits for it, and the machine runs on until it ends or is ended
+(`timeout 10 make run </dev/null`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from emulator.disk import build_disk, build_program_disk, programs_in  # noqa: E
 from emulator.elf import BootImageError, read_kernel  # noqa: E402
 from emulator.machine import Machine, bochs_memory  # noqa: E402
 from emulator.qemu import qemu_command  # noqa: E402
+from emulator.swap_disk import SwapDisk  # noqa: E402
+
+_LARGEST_SWAP = 64 * 1024  # MiB: what a swap entry can name
 
 _BOCHS_CONFIGURATION = """\
 {memory}
@@ -34,13 +38,19 @@ romimage: file=/usr/share/bochs/BIOS-bochs-legacy
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=disk, path={disk}, mode=flat
-boot: disk
+{swap}boot: disk
 com1: enabled=1, mode=term, dev={serial}
 display_library: term
 clock: sync=slowdown, time0=local
 plugin_ctrl: iodebug=0, unmapped=0, speaker=0, gameport=0
 panic: action=fatal
 log: /dev/stderr
+"""
+
+
+_BOCHS_SWAP = """\
+ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15
+ata1-master: type=disk, path={image}, mode=flat
 """
 
 
@@ -87,10 +97,11 @@ class BochsWatch:
         return "the processor has halted with interrupts off" if self._HALT in self._log else None
 
 
-def run_bochs(console: Console, port: SerialPort, machine: Machine, disk: Path, directory: Path) -> str:
+def run_bochs(console: Console, port: SerialPort, machine: Machine, disk: Path, swap: Path | None, directory: Path) -> str:
     """Boots the disk image in Bochs, until it ends; returns how."""
     configuration = directory / "bochsrc"
-    configuration.write_text(_BOCHS_CONFIGURATION.format(memory=bochs_memory(machine), disk=disk, serial=port.device))
+    second = _BOCHS_SWAP.format(image=swap) if swap else ""
+    configuration.write_text(_BOCHS_CONFIGURATION.format(memory=bochs_memory(machine), disk=disk, swap=second, serial=port.device))
     bochs = process.start(["bochs-bin", "-q", "-f", str(configuration)], directory, stdin=subprocess.PIPE)
     watch = BochsWatch(console, bochs)
     try:
@@ -132,10 +143,14 @@ def run(options: argparse.Namespace) -> str:
                 build_disk(disk, options.elf, command_line=options.append, files=programs)
             elif programs:
                 build_program_disk(disk, programs)
+            swap = directory / "swap.img" if options.swap else None
+            if swap:
+                SwapDisk(kib=options.swap * 1024).write(swap)
             if options.emulator == "bochs":
-                return run_bochs(console, port, machine, disk, directory)
+                return run_bochs(console, port, machine, disk, swap, directory)
             kernel = {} if options.disk else {"kernel": options.elf.resolve(), "command_line": options.append}
-            return run_qemu(console, qemu_command(machine, port.device, disk=disk if disk.exists() else None, **kernel), directory)
+            disks = {"disk": disk if disk.exists() else None, "swap": swap}
+            return run_qemu(console, qemu_command(machine, port.device, **disks, **kernel), directory)
     finally:
         port.close()
 
@@ -147,8 +162,15 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--memory", type=int, default=64, metavar="MIB")
     parser.add_argument("--append", default="", metavar="WORDS", help="the kernel's command line")
     parser.add_argument("--programs", type=Path, metavar="FOLDER", help="what the machine finds in /bin")
+    parser.add_argument("--swap", type=_swap_size, default=16, metavar="MIB", help="size of the swap disk; 0 for none (16)")
     parser.add_argument("--disk", action="store_true", help="QEMU: start from the disk image, as Bochs does")
     return parser.parse_args(arguments)
+
+
+def _swap_size(text: str) -> int:
+    if not text.isdigit() or int(text) > _LARGEST_SWAP:
+        raise argparse.ArgumentTypeError(f"a swap disk has 0 to {_LARGEST_SWAP} MiB, not {text!r}")
+    return int(text)
 
 
 def _leave(signal_number: int, _frame: object) -> None:

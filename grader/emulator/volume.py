@@ -31,15 +31,15 @@ PARTITION_TABLE = 446  # in the first sector
 ACTIVE = 0x80
 
 _PARTITION_ENTRY = struct.Struct("<B3sB3sII")
-_FAT16_LBA = 0x0E
+FAT16_LBA = 0x0E  # the type of a partition
 _NO_CYLINDER = b"\xfe\xff\xff"  # "beyond what cylinder, head and sector can say: use the sector number"
 _LINE = re.compile(r".{12}\s+(<DIR>|\d+)\s+\d{4}-\d\d-\d\d ")  # of mdir: eight and three characters, size, date
 _FIXED_TIME = "946684800"  # 2000-01-01, as SOURCE_DATE_EPOCH: the kernel's date for new files, too
 
 
-def write_partition_table(image: Path, partition_bytes: int, *, code: bytes = b"", status: int = 0) -> None:
+def write_partition_table(image: Path, partition_bytes: int, *, code: bytes = b"", status: int = 0, kind: int = FAT16_LBA) -> None:
     """Makes an image of one empty partition, with `code` in front of its table. Most of the file is a hole."""
-    entry = _PARTITION_ENTRY.pack(status, _NO_CYLINDER, _FAT16_LBA, _NO_CYLINDER, PARTITION_START // SECTOR_BYTES, partition_bytes // SECTOR_BYTES)
+    entry = _PARTITION_ENTRY.pack(status, _NO_CYLINDER, kind, _NO_CYLINDER, PARTITION_START // SECTOR_BYTES, partition_bytes // SECTOR_BYTES)
     with image.open("wb") as file:
         file.write(code.ljust(PARTITION_TABLE, b"\0") + entry + bytes(3 * _PARTITION_ENTRY.size) + b"\x55\xaa")
         file.truncate(PARTITION_START + partition_bytes)

@@ -18,6 +18,7 @@ def debug_command(
     *,
     rom: Path | None = None,
     disk: Path | None = None,
+    swap: Path | None = None,
     stop_at: str | None = "kernel_main",
     arguments: Sequence[str] = (),
 ) -> list[str]:
@@ -26,7 +27,7 @@ def debug_command(
     The caller replaces itself with it, or waits for it with SIGINT ignored: Ctrl-C belongs to GDB.
     """
     bridge = [str(_FOLDER / "bridge"), "--memory", str(machine.megabytes), "--directory", str(directory)]
-    bridge += [word for name, path in (("--rom", rom), ("--disk", disk)) if path is not None for word in (name, str(path))]
+    bridge += [word for name, path in (("--rom", rom), ("--disk", disk), ("--swap", swap)) if path is not None for word in (name, str(path))]
     command = ["/usr/bin/gdb", "-q", "-iex", "set auto-load off", "-iex", "set debuginfod enabled off"]
     command += ["-x", str(_FOLDER / "debug.py"), str(elf), "-ex", f"target remote | exec {shlex.join(bridge)}"]
     if stop_at:

@@ -103,12 +103,14 @@ class GdbSession:
         wall_seconds: float = 30,
         *,
         disk: Path | None = None,
+        swap: Path | None = None,
         ips: int = INSTRUCTIONS_PER_SECOND,
     ) -> Target:
         """Switches a machine on and stops it before its first instruction. The one booted before is switched off.
 
         `directory` is for this boot alone: configuration, log and serial output are written into it. `wall_seconds` limits
-        each `resume`; `tick_budget` counts from power on, 0 for none.
+        each `resume`; `tick_budget` counts from power on, 0 for none. The machine
+        writes to the images `disk` (first channel) and `swap` (second channel) themselves.
         """
         if self.target is not None:
             self.target.close()
@@ -116,7 +118,7 @@ class GdbSession:
         if self._process is None:
             self._start()
         arguments = ["--memory", str(machine.megabytes), "--directory", str(directory), "--ips", str(ips)]
-        for name, path in (("--rom", rom), ("--disk", disk)):
+        for name, path in (("--rom", rom), ("--disk", disk), ("--swap", swap)):
             if path is not None:
                 if not path.is_file():
                     raise EmulatorError(f"there is no file {path} to boot from")

@@ -61,7 +61,7 @@ class Boots:
         image = reference_kernel(self.build.lab, self.build.profile)
         rom = build_rom(image.elf, **scenario.boot_arguments)
         key = (hashlib.blake2b(rom).digest(), scenario.machine, self.test.ticks)
-        if scenario.disk is not None:  # somebody may want to read it afterwards
+        if scenario.disk is not None or scenario.swap is not None:  # somebody may want to read it afterwards
             return self._boot(scenario, image)
         if scenario.checkpoints or key not in self.reference_runs:
             run = self._boot(scenario, image)
@@ -85,8 +85,11 @@ class Boots:
             disk = self.folder / f"disk-{self.count}.img" if scenario.disk else None  # stays for those who read it after the run
             if disk:
                 copy_image(scenario.disk, disk)
-            with self.session.boot(image.elf, rom, scenario.machine, directory, self.test.ticks, WALL_SECONDS, disk=disk) as target:
-                one = OneBoot(self, scenario, image, layout, target)
+            swap = self.folder / f"swap-{self.count}.img" if scenario.swap else None
+            if swap:
+                scenario.swap.write(swap)
+            with self.session.boot(image.elf, rom, scenario.machine, directory, self.test.ticks, WALL_SECONDS, disk=disk, swap=swap) as target:
+                one = OneBoot(self, scenario, image, layout, target, swap)
                 try:
                     one.run()
                 finally:
@@ -94,7 +97,7 @@ class Boots:
                     self.ticks += one.ticks
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-        return Run(scenario.operations, scenario.checkpoints, one.ticks, one.serial, image, layout, scenario.machine, directory, disk)
+        return Run(scenario.operations, scenario.checkpoints, one.ticks, one.serial, image, layout, scenario.machine, directory, disk, swap)
 
 
 def _note(scenario: Scenario, answers: Sequence[Answer]) -> None:
@@ -107,9 +110,10 @@ class Probe:
     """The stopped machine as a test's probe sees it: gdb.client.Target, with the kernel's names looked up by the host (GDB
     would read all debug information first, at every boot)."""
 
-    def __init__(self, target: Any, image: KernelImage) -> None:
+    def __init__(self, target: Any, image: KernelImage, swap_image: Path | None = None) -> None:
         self._target = target
         self._image = image
+        self.swap_image = swap_image  # what the machine has written is on it: emulator.swap_disk reads it
 
     def symbol(self, name: str) -> int:
         try:
@@ -127,13 +131,15 @@ class Probe:
 class OneBoot:
     """The machine from reset to the end of the script, stop by stop."""
 
-    def __init__(self, boots: Boots, scenario: Scenario, image: KernelImage, layout: BootLayout, target: Any) -> None:
+    def __init__(self, boots: Boots, scenario: Scenario, image: KernelImage, layout: BootLayout, target: Any,
+                 swap_image: Path | None = None) -> None:
         self.boots = boots
         self.snapshots = None if scenario.on_reference else boots.snapshots
         self.scenario = scenario
         self.image = image
         self.layout = layout
         self.target = target
+        self.swap_image = swap_image
         self.serial = b""
         self.ticks = 0
         self.reached = 0  # checkpoints
@@ -214,7 +220,7 @@ class OneBoot:
             checkpoint._tables = read_tables(self.target.physical, registers["cr3"], registers["cr4"],
                                              memory_end=self.scenario.machine.memory_bytes)
         if checkpoint._probe is not None:
-            checkpoint.probe = checkpoint._probe(Probe(self.target, self.image))
+            checkpoint.probe = checkpoint._probe(Probe(self.target, self.image, self.swap_image))
         if self.snapshots is not None:
             self.keep(checkpoint, self.snapshots)
 

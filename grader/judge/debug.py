@@ -24,7 +24,7 @@ def debug(build: Build, test: Test | None) -> int:
     """Opens GDB; returns its exit status."""
     with tempfile.TemporaryDirectory(prefix="faultline-") as scratch:
         folder = Path(scratch)
-        rom, machine, disk = folder / "boot.rom", Machine(), None
+        rom, machine, disk, swap = folder / "boot.rom", Machine(), None, None
         elf = build.of_profile(test.profile).elf if test else build.elf
         if test is None:
             rom.write_bytes(build_rom(elf, machine=machine, command_line="monitor"))
@@ -36,8 +36,11 @@ def debug(build: Build, test: Test | None) -> int:
             if scenario.disk:
                 disk = folder / "disk.img"
                 copy_image(scenario.disk, disk)
+            if scenario.swap:
+                swap = folder / "swap.img"
+                scenario.swap.write(swap)
             start = _to_the_failure(record, scenario)
-        return _open_gdb(elf, rom, machine, start, disk)
+        return _open_gdb(elf, rom, machine, start, disk, swap)
 
 
 def run_once(build: Build, test: Test) -> tuple[Record, Scenario]:
@@ -77,9 +80,9 @@ def _gdb_string(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _open_gdb(elf: Path, rom: Path, machine: Machine, start: list[str], disk: Path | None) -> int:
+def _open_gdb(elf: Path, rom: Path, machine: Machine, start: list[str], disk: Path | None, swap: Path | None) -> int:
     bridge = [str(paths.GRADER / "gdb" / "bridge"), "--rom", str(rom), "--memory", str(machine.megabytes)]
-    bridge += ["--disk", str(disk)] if disk else []
+    bridge += [*(["--disk", str(disk)] if disk else []), *(["--swap", str(swap)] if swap else [])]
     registers = "set struct-convention reg"  # where a Result comes back: kernel.mk's -freg-struct-return
     commands = ["set confirm off", "set pagination off", registers, f"directory {paths.ROOT}", f"target remote | {shlex.join(bridge)}", *start]
     helper = paths.GRADER / "gdb" / "debug.py"

@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn, Protocol
 
 from emulator.machine import Machine
 from emulator.rom import Module
+from emulator.swap_disk import SwapDisk
 from judge.table import Cell, Table
 from judge.verdict import EmulatorTrouble, Failure, expect, fail
 
 if TYPE_CHECKING:
     from judge.image import KernelImage
 
-__all__ = ["Scenario", "Op", "Reference", "Checkpoint", "Run", "Failure", "EmulatorTrouble", "fail", "expect", "Machine"]
+__all__ = ["Scenario", "Op", "Reference", "Checkpoint", "Run", "Failure", "EmulatorTrouble", "fail", "expect", "Machine", "SwapDisk"]
 
 MAX_OPERATIONS = 4096
 MAX_LINE = 199  # characters, as the guest's harness reads them
@@ -187,6 +188,7 @@ class Run:
     machine: Machine
     directory: Path
     disk: Path | None = None  # the machine's disk as the run left it: emulator.volume reads it
+    swap_image: Path | None = None  # its swap disk as well: emulator.swap_disk reads it
 
     @property
     def serial_text(self) -> str:
@@ -226,6 +228,8 @@ class Scenario:
     modules: list[Module] = field(default_factory=list, init=False)  # files for the guest, beside the script
     # An image (emulator.disk.program_disk): the machine gets a copy of it as its first disk. None: no disk.
     disk: Path | None = field(default=None, init=False)
+    # The machine gets such a swap disk at its second channel, fresh for each boot. None: none.
+    swap: SwapDisk | None = field(default=None, init=False)
     on_reference: bool = field(default=False, init=False)  # boots the reference's kernel, not the submission's
     operations: list[Op] = field(default_factory=list, init=False)
     checkpoints: list[Checkpoint] = field(default_factory=list, init=False)
@@ -264,7 +268,7 @@ class Scenario:
 
     def checkpoint(self, name: str, probe: Callable[[Any], Any] | None = None, *, tables: bool | None = None) -> Checkpoint:
         """Stops the machine here and reads registers and page tables. `probe` is called with the stopped machine
-        (gdb.client.Target) and may read more; what it returns is kept in `checkpoint.probe`."""
+        (gdb.client.Target) and may read more, its swap disk too (`swap_image`); what it returns is kept in `checkpoint.probe`."""
         wants = self.reads_tables if tables is None else tables
         word = "-".join(name.split())  # a word of the script
         checkpoint = Checkpoint(name, self.op("checkpoint", word), probe, wants)
@@ -302,7 +306,7 @@ class Scenario:
     def second_machine(self, machine: Machine | None = None) -> Any:
         """Another machine for the same test (of the same class, with its own script), to compare two boots."""
         other = type(self)(self.test, self.seed, self.booter, self.salt + "'")
-        other.machine, other.disk = machine or self.machine, self.disk
+        other.machine, other.disk, other.swap = machine or self.machine, self.disk, self.swap
         return other
 
     def reference_machine(self) -> Any:
@@ -310,7 +314,7 @@ class Scenario:
         compared with, in the same run. Its script is its own; the random numbers are the same. What goes wrong there is
         the grader's fault."""
         other = type(self)(self.test, self.seed, self.booter, self.salt)
-        other.machine, other.disk, other.on_reference = self.machine, self.disk, True
+        other.machine, other.disk, other.swap, other.on_reference = self.machine, self.disk, self.swap, True
         return other
 
     # The verdict

@@ -56,11 +56,15 @@ class Booter:
         rom.write_bytes(build_rom(image.elf, **scenario.boot_arguments))
         if scenario.disk:
             copy_image(scenario.disk, disk)
-        with self.session.boot(image.elf, rom, scenario.machine, folder, TICK_BUDGET, 60, disk=disk if scenario.disk else None) as target:
+        swap = folder / "swap.img" if scenario.swap else None
+        if swap:
+            scenario.swap.write(swap)
+        disks = {"disk": disk if scenario.disk else None, "swap": swap}
+        with self.session.boot(image.elf, rom, scenario.machine, folder, TICK_BUDGET, 60, **disks) as target:
             for symbol in ("harness_finished", "harness_checkpoint", "panic_stop"):
                 target.breakpoint(symbol)
-            ticks = self._run(scenario, target, Probe(target, image))
-            return Run(scenario.operations, scenario.checkpoints, ticks, target.serial(), image, None, scenario.machine, folder, disk)
+            ticks = self._run(scenario, target, Probe(target, image, swap))
+            return Run(scenario.operations, scenario.checkpoints, ticks, target.serial(), image, None, scenario.machine, folder, disk, swap)
 
     def _run(self, scenario: Scenario, target: Any, probe: Probe) -> int:
         checkpoints = iter(scenario.checkpoints)

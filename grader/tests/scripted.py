@@ -110,14 +110,14 @@ class Boots:
         self._folder = folder
 
     def __call__(self, script: Script, *, profile: str = "grading", megabytes: int = 16, kernel: Path | None = None,
-                 options: str = "", disk: Path | None = None) -> Run:
-        """`kernel` instead of the profile's own; `options` stand on the command line. The machine writes to `disk` itself."""
+                 options: str = "", disk: Path | None = None, swap: Path | None = None) -> Run:
+        """`kernel` instead of the profile's own; `options` stand on the command line. The machine writes to `disk` and `swap` themselves."""
         elf, machine = kernel or built(profile), Machine(megabytes)
         rom = self._folder / "rom.bin"
         text = "\n".join([*script.lines, "say done"]) + "\n"
         command_line = f"harness {options}".strip()
         rom.write_bytes(build_rom(elf, machine=machine, command_line=command_line, modules=[Module("script", text.encode())]))
-        return Run(self._session.boot(elf, rom, machine, self._folder, tick_budget=TICK_BUDGET, wall_seconds=60, disk=disk))
+        return Run(self._session.boot(elf, rom, machine, self._folder, tick_budget=TICK_BUDGET, wall_seconds=60, disk=disk, swap=swap))
 
 
 def boots(folder: Path) -> Iterator[Boots]:
