@@ -7,6 +7,7 @@
 #include "lib/text.h"
 #include "mm/paging/page_table.h"
 #include "mm/paging/pte.h"
+#include "mm/paging/tlb.h"
 #include "mm/physical/frame_memory.h"
 #include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
@@ -172,6 +173,18 @@ void peek(harness::Call& call) {
     call.reply({memory.as<uint32_t>()[call.number(1) / sizeof(uint32_t)]});
 }
 
+/// paging.swap DIRECTORY ADDRESS SLOT: writes a swap entry into the page table, as the kernel does when a page has gone to the swap area.
+/// By hand: no function of the piece makes swap entries.
+void swap(harness::Call& call) {
+    const PageDirectory which = directory(call, 0);
+    const VirtAddr page = address(call, 1);
+    const Pde pde = frame_memory(which.frame).as<Pde>()[page.directory_index()];
+    if (!pde.is_table()) return call.reply(Error::NotMapped);
+    frame_memory(pde.frame()).as<Pte>()[page.table_index()] = Pte::swapped(SwapSlot(call.number(2)));
+    if (which == active_directory()) tlb::invalidate_page(page);
+    call.reply({});
+}
+
 /// paging.poke FRAME OFFSET WORD
 void poke(harness::Call& call) {
     const FrameMemory memory = frame_memory(FrameNumber(call.number(0)));
@@ -226,6 +239,7 @@ HARNESS_VERB("paging.activate", activate);
 HARNESS_VERB("paging.kernel", kernel);
 HARNESS_VERB("paging.read", read);
 HARNESS_VERB("paging.write", write);
+HARNESS_VERB("paging.swap", swap);
 HARNESS_VERB("paging.peek", peek);
 HARNESS_VERB("paging.poke", poke);
 HARNESS_VERB("paging.frame", frame);

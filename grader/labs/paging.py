@@ -8,9 +8,10 @@ whole machine is to be looked at. `boot()` runs the script, then goes through it
 - the kernel's own part is as it was at boot,
 - after `watch_frames()`: the frames in use are the directories and page tables that can be counted in those tables, and no
   table is empty,
+- after `watch_swap_entries()`: the swap entries are the model's, and no other entry that is not present holds anything,
 - after `watch_tlb()`: the CPU's TLB holds nothing, for the addresses that the test touched, that a fresh walk does not find.
 
-The last two are for the tests that are about them, so that one mistake does not cost every test.
+The last three are for the tests that are about them, so that one mistake does not cost every test.
 
 The first disagreement ends the test; if the machine crashed, what was wrong before the crash is told rather than the crash.
 """
@@ -26,7 +27,7 @@ from emulator.machine import MIB, RESERVED, Machine, MemoryEntry
 from judge.scenario import Op, expect, fail
 from labs.paging_state import FRAME_CALLS, State, StateCheck
 from labs.replayed import ReplayedScenario
-from oracle.paging import (FULL_FLUSH_PAGES, LARGE_PAGE, PAGE, SHARED_BEGIN, USER_BEGIN, USER_END, WRITE_USER, PageTables,
+from oracle.paging import (FULL_FLUSH_PAGES, LARGE_PAGE, PAGE, SHARED_BEGIN, SLOTS, USER_BEGIN, USER_END, WRITE_USER, PageTables,
                            Request, Rights)
 
 # Memory that the machine has but the kernel may not allocate: the tests map it and know that nobody else uses it.
@@ -101,7 +102,7 @@ class PagingScenario(ReplayedScenario):
         self._next_frame = POOL_FRAME + self.random.randrange(1, 200)
         self._large_frames_used = 0
         self._looked_at: set[str] = set()  # directories that a state has compared
-        self._watches_frames = self._watches_tlb = False
+        self._watches_frames = self._watches_tlb = self._watches_swap_entries = False
         self._history: list[tuple[Op, Request | None]] = []  # calls of the piece that have been gone through
         self._counted: list[str] = []  # functions
         self._counter: Any = None
@@ -184,6 +185,13 @@ class PagingScenario(ReplayedScenario):
         self._then(op, lambda op: self.memory.__setitem__((frame, offset), word))
         return op
 
+    def swap_out(self, directory: Directory, address: int, *, note: str = "") -> Op:
+        """The kernel puts a swap entry, whose slot is chosen at random, in the place of a page; its page table must be there."""
+        slot = self.random.choice((self.random.randrange(1, 200), self.random.randrange(1, SLOTS)))
+        op = self.op("paging.swap", directory.argument, address, slot, note=note)
+        self._then(op, lambda op: self._swapped_out(op, directory, address, slot))
+        return op
+
     def own_frame(self) -> Op:
         """A frame that belongs to the test, as a frame of a user's page belongs to whoever mapped it."""
         op = self.op("paging.frame", note="a frame of the test's own")
@@ -204,6 +212,10 @@ class PagingScenario(ReplayedScenario):
         """The states of this test count frames, too."""
         self._watches_frames = True
         self._counted += FRAME_CALLS
+
+    def watch_swap_entries(self) -> None:
+        """The states of this test compare swap entries, too."""
+        self._watches_swap_entries = True
 
     def watch_tlb(self) -> None:
         """The states of this test look into the TLB, too."""
@@ -344,6 +356,11 @@ class PagingScenario(ReplayedScenario):
         seen = f"{op.values[0]:#010x} in a {size} page, {rights}"
         expect(seen == expected, f"{op} finds {expected}: that is what the CPU would find", seen, operation=op.number)
 
+    def _swapped_out(self, op: Op, directory: Directory, address: int, slot: int) -> None:
+        expect(op.ok, f"a page table is there for {address:#010x}: a page or a swap entry is in it", f"{op} found none{self._after(address)}",
+               "A page table goes when all of its 1024 entries are 0, and not before.", operation=op.number)
+        self.model.swap_out(directory.name, address // PAGE, slot)
+
     def _has_read(self, op: Op, address: int) -> None:
         physical = self.model.physical(self.active.name, address)
         if physical is None:
@@ -388,7 +405,7 @@ class PagingScenario(ReplayedScenario):
 
     def _verify(self, op: Op, state: State) -> None:
         if state is not self.start:
-            StateCheck(self, state, op).check(frames=self._watches_frames)
+            StateCheck(self, state, op).check(frames=self._watches_frames, swap_entries=self._watches_swap_entries)
 
 
 def _answers(serial: bytes) -> dict[int, int]:

@@ -75,11 +75,13 @@ class StateCheck:
     state: State
     op: Op  # the checkpoint
 
-    def check(self, *, frames: bool) -> None:
+    def check(self, *, frames: bool, swap_entries: bool) -> None:
         for name, tables in self.state.tables.items():
             self.check_shape(name, tables)
             self.check_user_part(name, tables)
             self.check_kernel_part(name, tables)
+            if swap_entries:
+                self.check_swap_entries(name, tables)
         if frames:
             self.check_frames()
         self.check_tlb()
@@ -103,6 +105,15 @@ class StateCheck:
             if first and first.large and not tables.is_large(tables.directory[slot]):
                 self.fail_at(slot * LARGE_PAGE, name, f"the 4 MiB page at {slot * LARGE_PAGE:#010x} is one directory entry",
                              f"PDE {slot} is {describe_entry(tables.directory[slot])}: a page table of 1024 small pages")
+
+    def check_swap_entries(self, name: str, tables: TableSet) -> None:
+        want = [PageRun(number * PAGE, slot * PAGE, PAGE, swapped=True) for number, slot in sorted(self.story.model.swapped[name].items())]
+        differences = compare(want, tables.swapped(USER_BEGIN, USER_END), USER_BEGIN, USER_END, limit=4)
+        if differences:
+            self.fail_at(differences[0].virtual, name,
+                         f"{called(name)} has, at checkpoint {self.state.name!r}, the swap entries that the kernel wrote and nobody "
+                         "unmapped or replaced; every other entry that is not present is 0",
+                         "; ".join(difference.text for difference in differences))
 
     def check_kernel_part(self, name: str, tables: TableSet) -> None:
         start = self.story.start.tables["kernel"]
@@ -159,7 +170,10 @@ class StateCheck:
                       f"{want - taken} of these frames were given back while they are still in use")
 
     def user_tables(self) -> dict[int, str]:
-        """The frames of all page tables of the user range, with the entry that names each: one alone, and no empty table."""
+        """The frames of all page tables of the user range, with the entry that names each: one alone, and no empty table.
+
+        A table with swap entries is not empty; but only the model says which these are, as a piece may leave more behind.
+        """
         owner: dict[int, str] = {}
         for name, tables in self.state.tables.items():
             for slot, frame in tables.table_slots.items():
@@ -170,7 +184,8 @@ class StateCheck:
                     self.fail("a page table of the user range belongs to one directory entry alone",
                               f"frame {frame:#x} is the page table of {owner[frame]} and of {what}")
                 owner[frame] = what
-                if not any(word & PRESENT for word in tables.frames.get(frame, (PRESENT,))):
+                swapped = any(number // 1024 == slot for number in self.story.model.swapped[name])
+                if not swapped and not any(word & PRESENT for word in tables.frames.get(frame, (PRESENT,))):
                     self.fail_at(slot * LARGE_PAGE, name, "a page table that becomes empty is given back",
                                  f"{what} still names the page table in frame {frame:#x}, in which nothing is mapped")
         return owner

@@ -2,7 +2,8 @@
 
 The model knows the contract (kernel/mm/paging/page_table.h) and nothing of page tables, frames for them or the TLB. A page
 directory is a dictionary from page number to Page; the shared range is one more dictionary, as every directory sees the
-same. Each operation has two halves: `errors()` says which errors the contract allows for a request (several may apply, and
+same. The kernel's swap entries, which it writes into the tables itself, are one more dictionary for each directory: from page
+number to slot. Each operation has two halves: `errors()` says which errors the contract allows for a request (several may apply, and
 the contract gives no order among them), and `apply()` does what the request asks.
 """
 
@@ -23,6 +24,7 @@ USER_END = 0xC000_0000
 SHARED_BEGIN = 0xC000_0000
 PIECE_SLOT = 0xFF80_0000  # one directory entry that the piece may use as it likes
 FULL_FLUSH_PAGES = 32
+SLOTS = 1 << 24  # that a swap entry can name
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,20 @@ class PageTables:
     """All directories of one machine, as far as the tests changed them."""
 
     user: dict[str, dict[int, Page]] = field(default_factory=lambda: {"kernel": {}})
+    swapped: dict[str, dict[int, int]] = field(default_factory=lambda: {"kernel": {}})  # page -> slot; only of the user range
     shared: dict[int, Page] = field(default_factory=dict)
     shared_tables: set[int] = field(default_factory=set)  # directory indices of the shared range that have a table for good
 
     def create(self, name: str) -> None:
-        self.user[name] = {}
+        self.user[name], self.swapped[name] = {}, {}
 
     def destroy(self, name: str) -> None:
-        del self.user[name]
+        del self.user[name], self.swapped[name]
+
+    def swap_out(self, name: str, page: int, slot: int) -> None:
+        """The kernel's own work: the page's entry becomes a swap entry. Its page table is there."""
+        self.user[name].pop(page, None)
+        self.swapped[name][page] = slot
 
     # -- what the contract says to a request -------------------------------------------------------------------------
 
@@ -159,8 +167,7 @@ class PageTables:
         whole = range(slot * PAGES_PER_LARGE, (slot + 1) * PAGES_PER_LARGE)
         large = whole.start in pages and pages[whole.start].large
         if request.verb == "map":
-            has_table = slot in self.shared_tables if request.shared else not large and any(page in pages for page in whole)
-            return not has_table
+            return slot not in (self.shared_tables if request.shared else self.user_tables(request.directory))
         return large and len(part) < PAGES_PER_LARGE
 
     def _pages(self, request: Request) -> dict[int, Page]:
@@ -174,6 +181,8 @@ class PageTables:
         if not (request.verb == "map" and request.large):
             self._split(pages, request)
         for number, page in enumerate(request.pages):
+            if not request.shared and request.verb != "protect":
+                self.swapped[request.directory].pop(page, None)
             if request.verb == "map":
                 pages[page] = Page(request.frame + number, request.rights, request.large)
             elif request.verb == "unmap":
@@ -204,5 +213,6 @@ class PageTables:
         return None if page is None else page.frame * PAGE + address % PAGE
 
     def user_tables(self, directory: str) -> set[int]:
-        """Directory indices of the user range that have a page table: those with at least one small page."""
-        return {number // PAGES_PER_LARGE for number, page in self.user[directory].items() if not page.large}
+        """Directory indices of the user range that have a page table: those with at least one small page or swap entry."""
+        return ({number // PAGES_PER_LARGE for number, page in self.user[directory].items() if not page.large}
+                | {number // PAGES_PER_LARGE for number in self.swapped[directory]})

@@ -7,6 +7,9 @@ of a page table, in which bits 21:12 choose one of 1024 entries (PTEs).
 Here the same walk is done by the host, over bytes that the emulator's debugger read: `read_tables()` fetches every table
 that CR3 leads to, `TableSet.pages()` says what they mean (which linear range lies where, and who may do what there), and
 `compare()` puts that beside what should be there, in words. Nothing in this file asks the machine under test for its opinion.
+
+A PTE that is not present and not 0 means nothing to the CPU; to the kernel it is a swap entry: the page lies in a slot of the
+swap area (kernel/mm/paging/pte.h). `pages()` is what the CPU sees, `swapped()` what the kernel put aside, `contents()` both.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ GLOBAL = 1 << 8
 FRAME_MASK = 0xFFFFF000
 LARGE_FRAME_MASK = 0xFFC00000
 LARGE_RESERVED = 0x003FE000  # bits 21:13 of a PDE that maps 4 MiB must be 0 (bit 12 is PAT)
+SWAPPED = 1 << 1             # of a PTE that is not present: all that a swap entry has beside its slot
+SLOT_SHIFT = 8
 
 CR4_PSE = 1 << 4
 CR4_PGE = 1 << 7
@@ -47,7 +52,10 @@ _READ_AT_ONCE = 64  # frames in one read, where tables lie side by side
 
 @dataclass(frozen=True, order=True)
 class PageRun:
-    """Linear addresses [virtual, virtual + length) that lie on [physical, physical + length) with the same rights."""
+    """Linear addresses [virtual, virtual + length) that lie on [physical, physical + length) with the same rights.
+
+    With `swapped` they lie in the swap area, in slots in a row: `physical` then counts from its beginning, and there are no rights.
+    """
 
     virtual: int
     physical: int
@@ -56,6 +64,7 @@ class PageRun:
     user: bool = False
     global_: bool = False
     large: bool = False
+    swapped: bool = False
 
     @property
     def end(self) -> int:
@@ -69,12 +78,14 @@ class PageRun:
 
     @property
     def frame(self) -> int:
-        """The number of the first frame."""
+        """The number of the first frame; of swapped pages, their first slot."""
         return self.physical // PAGE
 
     @property
     def rights(self) -> str:
-        """In words: "writable user", "read-only global supervisor"."""
+        """In words: "writable user", "read-only global supervisor"; "swapped" for those that the CPU may not use at all."""
+        if self.swapped:
+            return "swapped"
         words = ["writable" if self.writable else "read-only"]
         if self.global_:
             words.append("global")
@@ -174,6 +185,19 @@ class TableSet:
             return list(self._all_pages)
         return [run.part(begin, end) for run in self._all_pages if run.end > begin and run.virtual < end]
 
+    def swapped(self, begin: int = 0, end: int = ADDRESS_SPACE) -> list[PageRun]:
+        """The swap entries in [begin, end): sorted runs of pages whose slots lie in a row. A recursive slot shows none."""
+        return [run.part(begin, end) for run in self._all_swapped if run.end > begin and run.virtual < end]
+
+    def contents(self, begin: int = 0, end: int = ADDRESS_SPACE) -> list[PageRun]:
+        """Mapped and swapped pages of [begin, end), sorted."""
+        return sorted(self.pages(begin, end) + self.swapped(begin, end), key=lambda run: run.virtual)
+
+    @cached_property
+    def _all_swapped(self) -> tuple[PageRun, ...]:
+        return tuple(coalesce(PageRun(index << 22 | number << 12, slot * PAGE, PAGE, swapped=True) for index, words in self.tables.items()
+                              for number, word in enumerate(words) if (slot := swap_slot(word)) is not None))
+
     @cached_property
     def _all_pages(self) -> tuple[PageRun, ...]:
         return tuple(coalesce(self._leaves(), sizes=True))
@@ -233,7 +257,7 @@ class TableSet:
             return text
         if pte is None:
             return f"{text}; its table lies outside memory"
-        return f"{text}; PTE {virtual >> 12 & 0x3FF} = {describe_entry(pte)}"
+        return f"{text}; PTE {virtual >> 12 & 0x3FF} = {describe_pte(pte)}"
 
     # -- what should not be there ----------------------------------------------------------------------------------
 
@@ -327,7 +351,7 @@ def coalesce(runs: Iterable[PageRun], *, sizes: bool = False) -> list[PageRun]:
     for run in sorted(runs, key=lambda run: run.virtual):
         last = result[-1] if result else None
         if (last and run.virtual == last.end and run.physical == last.physical + last.length
-                and (run.writable, run.user, run.global_) == (last.writable, last.user, last.global_)
+                and (run.writable, run.user, run.global_, run.swapped) == (last.writable, last.user, last.global_, last.swapped)
                 and (not sizes or run.large == last.large)):
             result[-1] = replace(last, length=last.length + run.length, large=last.large and run.large)
         else:
@@ -346,6 +370,21 @@ def describe_entry(word: int, *, large: bool = False) -> str:
     return f"{word:#010x} ({', '.join(names)} -> frame {(word & (LARGE_FRAME_MASK if large else FRAME_MASK)) >> 12:#x})"
 
 
+def swap_slot(pte: int) -> int | None:
+    """The slot that a PTE names if it is a swap entry, as the kernel reads it: not present, and not 0."""
+    return None if pte & PRESENT or not pte else pte >> SLOT_SHIFT
+
+
+def describe_pte(word: int) -> str:
+    """As describe_entry(), of a PTE: a swap entry is told as such. "0x00000c02 (swapped, slot 12)"."""
+    slot = swap_slot(word)
+    if slot is None:
+        return describe_entry(word)
+    if word & (1 << SLOT_SHIFT) - 1 == SWAPPED:
+        return f"{word:#010x} (swapped, slot {slot})"
+    return f"{word:#010x} (not present and not 0, yet no swap entry that the kernel writes)"
+
+
 # -- comparing -----------------------------------------------------------------------------------------------------
 
 
@@ -353,7 +392,7 @@ def describe_entry(word: int, *, large: bool = False) -> str:
 class Difference:
     """One stretch of addresses where two sets of pages disagree, in a sentence."""
 
-    kind: str  # "missing", "unexpected", "frame", "rights", "size"; "more" for the line that stands for those left out
+    kind: str  # "missing", "unexpected", "swapped" (one side), "frame", "rights", "size"; "more" for the line about those left out
     virtual: int
     length: int
     text: str
@@ -419,6 +458,8 @@ def _segments(left: list[PageRun], right: list[PageRun]) -> Iterator[tuple[int, 
 def _kind(want: PageRun | None, seen: PageRun | None, sizes: bool, globals_: bool) -> str:
     if want is None or seen is None:
         return "" if want is seen else "missing" if seen is None else "unexpected"
+    if want.swapped != seen.swapped:
+        return "swapped"
     if want.physical != seen.physical:
         return "frame"
     if (want.writable, want.user) != (seen.writable, seen.user) or (globals_ and want.global_ != seen.global_):
@@ -459,18 +500,20 @@ def _in_words(runs: list[PageRun], sizes: bool) -> str:
         return "nothing mapped"
     pages = sum(run.pages for run in runs)
     noun = "page" if pages == 1 else "pages"
-    if sizes:
+    if sizes and not runs[0].swapped:
         noun = f"{'4 MiB' if runs[0].large else '4 KiB'} {noun}"
+    swapped = runs[0].swapped
+    place, number = ("in slot", str) if swapped else ("-> frame", hex)
     if pages == 1:
-        return f"{runs[0].rights} {noun} -> frame {runs[0].frame:#x}"
+        return f"{runs[0].rights} {noun} {place} {number(runs[0].frame)}"
     row = all(b.physical == a.physical + a.length for a, b in zip(runs, runs[1:]))
-    frames = f"{runs[0].frame:#x} to {runs[0].frame + pages - 1:#x}" if row else _listed(runs)
-    return f"{runs[0].rights} {noun} -> frames {frames}"
+    places = f"{number(runs[0].frame)} to {number(runs[0].frame + pages - 1)}" if row else _listed([number(run.frame) for run in runs])
+    return f"{runs[0].rights} {noun} {place}s {places}"
 
 
-def _listed(runs: list[PageRun]) -> str:
-    """A few frames that do not lie in a row."""
-    return ", ".join(f"{run.frame:#x}" for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
+def _listed(places: list[str]) -> str:
+    """A few frames or slots that do not lie in a row."""
+    return ", ".join(places[:3]) + (", ..." if len(places) > 3 else "")
 
 
 def _pack(words: Words) -> str:

@@ -151,8 +151,8 @@ FrameNumber ensure_table(PageDirectory directory, uint32_t slot, TableStack& spa
     return table;
 }
 
-/// Whether the slot holds neither a page nor a swap entry any more. Eight entries at a time, and those around the part that was unmapped first: what
-/// keeps a page table is mostly a neighbour, and is found at once.
+/// Whether nothing is in the page table any more: no page, no swap entry. Eight entries at a time, and those around the part that was
+/// unmapped first: what keeps a page table is mostly a neighbour, and is found at once.
 bool is_empty(FrameNumber table, SlotPart unmapped) {
     constexpr uint32_t kGroups = kEntries / 8;
     auto memory = frame_memory(table);

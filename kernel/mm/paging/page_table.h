@@ -18,9 +18,18 @@
 /// its own variables. The tables are the truth: functions read them as they are, with what the CPU noted in them, and with the
 /// entries that others wrote into a page table (fork() shares pages so, mm/fault/copy_on_write.h). Who counts entries counts in the tables.
 ///
-/// A PTE that is not present and not 0 is a **swap entry**: the kernel's note of where the page's contents are (pte.h). It is written
-/// into a page table by others, and to the functions here it is a page that is not mapped, with two differences: unmap() and map() make
-/// it empty, or replace it, like a mapped one; and a page table that holds one is not empty, so it is not given back.
+/// A PTE of the user range that is not present and not 0 is a **swap entry**: the kernel's note of the slot in the swap area where the
+/// contents of the page are (Pte::swapped). Others write it into a page table and read it there; no function here makes one, or knows what
+/// becomes of the slot. To the functions here such a page is not mapped, so that translate() and protect() answer NotMapped for it. But it
+/// is not nothing either:
+///
+/// | what is done                     | what becomes of a swap entry in the range                                          |
+/// |----------------------------------|------------------------------------------------------------------------------------|
+/// | map()                            | replaced; PageSize::Large replaces the page table with all entries in it           |
+/// | unmap()                          | 0 again, like a mapped page; a page table that is empty then is given back         |
+/// | anything, next to it             | stays as it is: a page table that holds a swap entry is not empty                  |
+/// | any call that answers an error   | stays as it is                                                                     |
+/// | destroy()                        | goes with its page table                                                           |
 ///
 /// All functions work on any directory, whether or not CR3 points to it. After a call returns, no TLB entry of the CPU
 /// contradicts the page tables; see tlb.h. A call that changes up to kFullFlushPages pages forgets just those
@@ -111,19 +120,20 @@ Result<void> destroy(PageDirectory directory);
 /// On any error nothing has changed: no page, no page table, no frame.
 Result<void> map(PageDirectory directory, VirtAddr start, FrameNumber first, size_t count, PageSize size, Rights rights);
 
-/// Unmaps `count` pages of 4 KiB from `start` on. Pages that are not mapped are passed over. A large page that is only partly
-/// covered is split. A page table of the user range that becomes empty is given back; those of the shared range stay, as
-/// other directories point to them.
+/// Unmaps `count` pages of 4 KiB from `start` on: their entries are 0 afterwards, swap entries as well. Pages that are not mapped
+/// are passed over. A large page that is only partly covered is split. A page table of the user range that becomes empty (1024
+/// entries that are 0) is given back; those of the shared range stay, as other directories point to them.
 /// @return as map(): InvalidArgument, Misaligned, OutOfRange; OutOfMemory when a split finds no frame. Nothing has changed then.
 Result<void> unmap(PageDirectory directory, VirtAddr start, size_t count);
 
 /// Changes the rights of `count` pages of 4 KiB from `start` on; their frames and their accessed and dirty bits stay. A large
 /// page that is only partly covered is split.
-/// @return as map() and unmap(), and Error::NotMapped when any page of the range is not mapped. Nothing has changed then.
+/// @return as map() and unmap(), and Error::NotMapped when any page of the range is not mapped, or has a swap entry. Nothing has
+///         changed then.
 Result<void> protect(PageDirectory directory, VirtAddr start, size_t count, Rights rights);
 
 /// What the CPU would find for `address` if CR3 pointed to `directory`: any address, of any range.
-/// @return Error::NotMapped when a level is not present
+/// @return Error::NotMapped when a level is not present; a swap entry is not
 Result<Translation> translate(PageDirectory directory, VirtAddr address);
 
 } // namespace page_table

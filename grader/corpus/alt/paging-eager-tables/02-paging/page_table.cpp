@@ -110,7 +110,7 @@ void drop_table_if_empty(PageDirectory directory, uint32_t slot) {
     const Pde pde = get(directory, slot);
     if (!pde.is_table()) return;
     for (uint32_t i = 0; i < 1024; ++i) {
-        if (get_pte(pde.frame(), i).is_present()) return;
+        if (!get_pte(pde.frame(), i).is_empty()) return;
     }
     put(directory, slot, Pde::empty());
     // Also forgets that the PDE led to this table.

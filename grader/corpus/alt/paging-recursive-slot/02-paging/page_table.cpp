@@ -149,7 +149,7 @@ void return_if_empty(const Tables& tables, uint32_t slot) {
     const Pde pde = tables.pde(slot);
     if (slot > kUserLast || !pde.is_table()) return;
     for (uint32_t page = slot * 1024; page < slot * 1024 + 1024; ++page) {
-        if (tables.pte(page).is_present()) return;
+        if (!tables.pte(page).is_empty()) return;
     }
     tables.set_pde(slot, Pde::empty());
     (void)frames::release(pde.frame());

@@ -130,11 +130,14 @@ FrameNumber table_for(const Job& job, uint32_t& pde) {
 void refresh(const Job& job, uint32_t& pde) {
     if (job.shared() || !is_table(pde)) return; // other directories hold copies of shared entries: these stay as they are
     const FrameMemory table = frame_memory(frame_of(pde));
-    uint32_t all = 0;
+    uint32_t all = 0; // what the pages may
+    bool holds_something = false;
     for (uint32_t i = 0; i < 1024; ++i) {
-        if (table.as<uint32_t>()[i] & kPresent) all |= table.as<uint32_t>()[i];
+        const uint32_t pte = table.as<uint32_t>()[i];
+        holds_something |= pte != 0; // a page or a swap entry
+        if (pte & kPresent) all |= pte;
     }
-    if (all & kPresent) {
+    if (holds_something) {
         pde = (pde & ~(kWritable | kUser)) | (all & (kWritable | kUser));
         return;
     }
