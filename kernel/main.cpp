@@ -39,6 +39,7 @@
 #include "proc/process.h"
 #include "proc/signals.h"
 #include "proc/system_calls.h"
+#include "swap_device.h"
 
 extern "C" const BootTask boot_tasks_begin[], boot_tasks_end[];
 
@@ -108,6 +109,7 @@ void mount_volume() {
     if (ata_disk_count() == 0) return;
     Result<void> mounted = fs::find_fat_partition(ata_disk(0), part);
     if (!mounted.is_error()) mounted = fs::mount(part);
+    if (mounted.error() == Error::NotFound && is_for_swapping(ata_disk(0))) return;
     if (mounted.is_error()) print("{}: no FAT16 volume: {}\n", ata_disk(0).name, mounted.error());
 }
 
@@ -115,6 +117,7 @@ void start_processes() {
     initialize_ata();
     mount_volume();
     if (!CONFIG_PAGING) return; // without address spaces there are no processes
+    open_swap_area();
     mm::spaces::initialize();
     proc::initialize();
     proc::signals::initialize();

@@ -1,5 +1,7 @@
 #include "fs/partitions.h"
 
+#include <span>
+
 #include "lib/format.h"
 #include "lib/memory.h"
 
@@ -12,6 +14,7 @@ constexpr size_t kFirstEntry = 446;
 constexpr size_t kEntries = 4;
 constexpr size_t kSignature = 510;
 constexpr uint8_t kFatTypes[] = {0x04, 0x06, 0x0E};
+constexpr uint8_t kSwapTypes[] = {0x82};
 
 struct [[gnu::packed]] PartitionEntry {
     uint8_t status;
@@ -30,11 +33,11 @@ struct Part {
     char name[16] = {};
 };
 
-constexpr size_t kMaxParts = 8; // one for each disk, and some for tests
+constexpr size_t kMaxParts = 12; // a volume and a swap area on each disk, and some for tests
 constinit Part parts[kMaxParts];
 
-bool is_fat_type(uint8_t type) {
-    for (const uint8_t known : kFatTypes) {
+bool is_one_of(std::span<const uint8_t> types, uint8_t type) {
+    for (const uint8_t known : types) {
         if (type == known) return true;
     }
     return false;
@@ -63,32 +66,29 @@ Result<void> write(const BlockDevice& part, uint32_t first, size_t count, const 
     return place.disk->write(*place.disk, place.first + first, count, buffer);
 }
 
-/// The record of this disk's part: the one that it has already, or a fresh one.
-Result<Part*> place_for(const BlockDevice& disk) {
+/// The record of the part that begins at this sector: the one that it has already, or a fresh one.
+Result<Part*> place_for(const BlockDevice& disk, uint32_t first) {
     for (Part& place : parts) {
-        if (!place.disk || place.disk == &disk) return &place;
+        if (!place.disk || (place.disk == &disk && place.first == first)) return &place;
     }
     return Error::LimitReached;
 }
 
-} // namespace
-
-Result<void> find_fat_partition(const BlockDevice& disk, BlockDevice& part) {
-    alignas(4) uint8_t sector[kSectorSize];
+Result<void> read_boot_record(const BlockDevice& disk, uint8_t* sector) {
     TRY(disk.read(disk, 0, 1, sector));
-    if (sector[kSignature] != 0x55 || sector[kSignature + 1] != 0xAA) return Error::NotFound;
-    if (is_fat_boot_sector(sector)) {
-        part = disk;
-        return {};
-    }
+    return sector[kSignature] == 0x55 && sector[kSignature + 1] == 0xAA ? Error::None : Error::NotFound;
+}
+
+/// The first partition of one of the types in the table of this boot record.
+Result<void> find_partition(const BlockDevice& disk, const uint8_t* sector, std::span<const uint8_t> types, BlockDevice& part) {
     for (size_t i = 0; i < kEntries; ++i) {
         PartitionEntry entry;
         memcpy(&entry, sector + kFirstEntry + i * sizeof(entry), sizeof(entry));
-        if (!is_fat_type(entry.type)) continue;
+        if (!is_one_of(types, entry.type)) continue;
         if (entry.first == 0 || entry.sectors == 0 || entry.first >= disk.sectors || entry.sectors > disk.sectors - entry.first) {
             return Error::BadFormat;
         }
-        Part& place = *TRY(place_for(disk));
+        Part& place = *TRY(place_for(disk, entry.first));
         place.disk = &disk;
         place.first = entry.first;
         format_into(place.name, "{}p{}", disk.name, i + 1);
@@ -96,6 +96,22 @@ Result<void> find_fat_partition(const BlockDevice& disk, BlockDevice& part) {
         return {};
     }
     return Error::NotFound;
+}
+
+} // namespace
+
+Result<void> find_fat_partition(const BlockDevice& disk, BlockDevice& part) {
+    alignas(4) uint8_t sector[kSectorSize];
+    TRY(read_boot_record(disk, sector));
+    if (!is_fat_boot_sector(sector)) return find_partition(disk, sector, kFatTypes, part);
+    part = disk;
+    return {};
+}
+
+Result<void> find_swap_partition(const BlockDevice& disk, BlockDevice& part) {
+    alignas(4) uint8_t sector[kSectorSize];
+    TRY(read_boot_record(disk, sector));
+    return is_fat_boot_sector(sector) ? Error::NotFound : find_partition(disk, sector, kSwapTypes, part);
 }
 
 } // namespace fs

@@ -13,4 +13,8 @@ namespace fs {
 ///         end); Error::DeviceError
 Result<void> find_fat_partition(const BlockDevice& disk, BlockDevice& part);
 
+/// The first partition for swapping (type 0x82), as a device of its own. What is in it is not looked at. Parameters and errors as
+/// find_fat_partition().
+Result<void> find_swap_partition(const BlockDevice& disk, BlockDevice& part);
+
 } // namespace fs

@@ -28,7 +28,7 @@ static_assert(sizeof(Header) == kPageSize && offsetof(Header, bad_pages) == 1536
 
 const BlockDevice* area = nullptr; ///< Null: no area is in use.
 size_t slot_count = 0;
-uint32_t bad_slots[kMaxBadSlots]; ///< In ascending order.
+uint32_t bad_list[kMaxBadSlots]; ///< In ascending order.
 size_t bad_slot_count = 0;
 Statistics counts;
 
@@ -40,13 +40,13 @@ size_t bad_slot_index(uint32_t slot) {
     size_t begin = 0, end = bad_slot_count;
     while (begin < end) {
         const size_t middle = (begin + end) / 2;
-        if (bad_slots[middle] < slot) begin = middle + 1;
+        if (bad_list[middle] < slot) begin = middle + 1;
         else end = middle;
     }
     return begin;
 }
 
-bool is_listed(size_t index, uint32_t slot) { return index < bad_slot_count && bad_slots[index] == slot; }
+bool is_listed(size_t index, uint32_t slot) { return index < bad_slot_count && bad_list[index] == slot; }
 
 /// Takes over the header's list of bad slots.
 /// @return whether it says what can be
@@ -58,8 +58,8 @@ bool take_bad_slots(const Header& header) {
         const uint32_t slot = header.bad_pages[i];
         const size_t index = bad_slot_index(slot);
         if (slot == 0 || slot > header.last_page || is_listed(index, slot)) return false;
-        memmove(bad_slots + index + 1, bad_slots + index, (bad_slot_count - index) * sizeof(bad_slots[0]));
-        bad_slots[index] = slot;
+        memmove(bad_list + index + 1, bad_list + index, (bad_slot_count - index) * sizeof(bad_list[0]));
+        bad_list[index] = slot;
         ++bad_slot_count;
     }
     return true;
@@ -123,11 +123,11 @@ Result<void> in_commands(SwapSlot first, std::span<const FrameNumber> frames,
 const char* fault_text(Fault fault) {
     switch (fault) {
     case Fault::None: return "nothing is wrong";
-    case Fault::NotSwap: return "there is no swap header";
-    case Fault::Version: return "the header's version is not 1";
-    case Fault::TooShort: return "the header says fewer than 10 pages";
-    case Fault::PastEnd: return "the header says more pages than the device has";
-    case Fault::BadPages: return "the header's list of bad pages is damaged";
+    case Fault::NotSwap: return "no swap header";
+    case Fault::Version: return "its version is not 1";
+    case Fault::TooShort: return "fewer than 10 pages";
+    case Fault::PastEnd: return "more pages than the device has";
+    case Fault::BadPages: return "its list of bad pages is damaged";
     case Fault::Device: return "the device cannot be read";
     }
     return "(not a Fault)";
@@ -165,6 +165,8 @@ bool is_open() { return area; }
 const char* name() { return area ? area->name : ""; }
 
 size_t slots() { return slot_count; }
+
+size_t bad_slots() { return bad_slot_count; }
 
 bool is_bad(SwapSlot slot) { return is_listed(bad_slot_index(slot.value()), slot.value()); }
 

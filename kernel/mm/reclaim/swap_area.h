@@ -41,7 +41,7 @@ inline constexpr size_t kMaxSlots = size_t{1} << 24; ///< What a swap entry can 
 inline constexpr size_t kMaxBadSlots = 637;         ///< What the header has room for.
 inline constexpr size_t kMaxPagesPerCommand = 8;    ///< What goes to or comes from the device in one command.
 
-/// The fault in words, for a message: "the header says more pages than the device has".
+/// The fault in words, for a message about the header: "more pages than the device has".
 const char* fault_text(Fault fault);
 
 /// Reads and checks the header; believes nothing of it. From then on the area is in use.
@@ -60,6 +60,9 @@ const char* name();
 
 /// Slots of the area, the header (slot 0) and the bad ones included; 0 when no area is in use.
 size_t slots();
+
+/// How many slots the header says are bad.
+size_t bad_slots();
 
 /// Whether the header says that this slot's sectors are bad.
 bool is_bad(SwapSlot slot);
