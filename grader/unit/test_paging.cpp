@@ -145,6 +145,45 @@ TEST_F(Paging, ATableIsGivenBackWithItsLastPageWhicheverThatIs) {
     end(a);
 }
 
+TEST_F(Paging, ASwapEntryIsNotMapped) {
+    const size_t a = active_directory();
+    driver_->call(map(a, kUser, 0x100, 3, kUserPage));
+    driver_->swap_out(a, VirtAddr(kUser + kPageSize), mm::SwapSlot(12));
+    driver_->check_translate(a, VirtAddr(kUser + kPageSize + 0x123));
+    driver_->call(protect(a, kUser + kPageSize, 1, kReadOnlyUserPage));
+    driver_->call(protect(a, kUser, 3, kReadOnlyUserPage));
+    driver_->call(unmap(a, kUser + 2 * kPageSize, 7)); // beside it
+    end(a);                                            // goes with its page table
+}
+
+TEST_F(Paging, APageTableWithASwapEntryIsNotEmpty) {
+    const size_t a = active_directory();
+    for (const uint32_t last : {0u, 1u, 511u, 1022u, 1023u}) {
+        driver_->call(map(a, kUser, 0x1000, 1024, kUserPage));
+        driver_->swap_out(a, VirtAddr(kUser + last * kPageSize), mm::SwapSlot(0xFF'FFFF));
+        driver_->call(unmap(a, kUser, last));
+        driver_->call(unmap(a, kUser + (last + 1) * kPageSize, 1023 - last));
+        driver_->call(unmap(a, kUser + last * kPageSize, 1)); // the swap entry itself: now the table goes
+    }
+    end(a);
+}
+
+TEST_F(Paging, PagesReplaceSwapEntries) {
+    const size_t a = active_directory();
+    driver_->call(map(a, kUser, 0x100, 6, kUserPage));
+    for (uint32_t i = 0; i < 6; ++i) driver_->swap_out(a, VirtAddr(kUser + i * kPageSize), mm::SwapSlot(i + 1));
+    driver_->call(map(a, kUser + kPageSize, 0x200, 1, kReadOnlyUserPage));
+    driver_->check_translate(a, VirtAddr(kUser + kPageSize));
+    driver_->call(map(a, kUser + 2 * kPageSize, 0x300, 3, kUserPage));
+    if (CONFIG_LARGE_PAGES) {
+        driver_->call(map(a, kUser, 0x400, 1, kUserPage, PageSize::Large));
+        driver_->swap_out(a, VirtAddr(kUser), mm::SwapSlot(9)); // no small page, no swap entry
+        driver_->call(unmap(a, kUser + 0x1000, 1));
+        driver_->swap_out(a, VirtAddr(kUser), mm::SwapSlot(9));
+    }
+    end(a);
+}
+
 TEST_F(Paging, FramesThatWereMappedStayTheirOwners) {
     const auto frame = mm::frames::allocate(mm::Zone::Normal, mm::Contents::Unspecified);
     const auto other = mm::frames::allocate(mm::Zone::Normal, mm::Contents::Unspecified);
@@ -274,6 +313,7 @@ void fail_at_every_allocation(PagingDriver& driver, const Request& request) {
 TEST_F(Paging, NoMemoryAtAnyAllocationOfMap) {
     const size_t a = active_directory();
     driver_->call(map(a, kUser + 0x40'0000, 0x100, 4, kUserPage)); // one of the tables is there
+    driver_->swap_out(a, VirtAddr(kUser + 0x40'1000), mm::SwapSlot(5));                // and stays as it is at each failure
     fail_at_every_allocation(*driver_, map(a, kUser - 2 * kPageSize, 0x2'0000, 3 * 1024 + 4, kUserPage));
     fail_at_every_allocation(*driver_, map(kKernel, 0xC000'0000, 0x2'0000, 2 * 1024, kKernelPage));
     shared_tables_ = 2;

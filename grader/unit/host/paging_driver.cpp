@@ -8,6 +8,7 @@
 #include "host/paging.h"
 #include "mm/paging/layout.h"
 #include "mm/paging/pte.h"
+#include "mm/paging/tlb.h"
 #include "mm/physical/frames.h"
 
 namespace host {
@@ -192,9 +193,26 @@ void PagingDriver::apply(const Request& request) {
             else if (request.verb == Request::Verb::Unmap) page = {};
             else page.rights = request.rights;
         }
-        const bool empty = std::ranges::none_of(pages, [](const ModelPage& page) { return page.present; });
+        const bool empty = std::ranges::none_of(pages, &ModelPage::is_something);
         if (empty && !request.is_shared()) all.erase(found);
     }
+}
+
+void PagingDriver::swap_out(size_t directory, VirtAddr page, mm::SwapSlot slot) {
+    auto& user = spaces_[directory].user;
+    const auto pages = user.find(page.directory_index());
+    if (pages == user.end()) return;
+    ModelPage& model = pages->second[page.table_index()];
+    if (!model.present || model.large) return;
+    journal_.call("(the kernel puts slot ", slot.value(), " in the place of page ", page, ")");
+    const uint32_t word = mm::Pte::swapped(slot).word();
+    const mm::Pde pde = mm::Pde::from_word(words_of(spaces_[directory].piece.frame)[page.directory_index()]);
+    words_of(pde.frame())[page.table_index()] = word;
+    model = {};
+    model.swap_entry = word;
+    if (directory == active_) mm::tlb::invalidate_page(page);
+    take_events();
+    journal_.answer(Error::None);
 }
 
 void PagingDriver::use(VirtAddr begin, size_t pages) {
@@ -294,6 +312,7 @@ struct Entry {
     Rights rights;
     uint32_t marks;
     bool pat;  ///< Bit 7 of a PTE, which nobody should set.
+    uint32_t absent_word;  ///< All of a PTE that is not present.
 };
 
 static Entry decode(uint32_t pde, uint32_t pte, bool large) {
@@ -302,11 +321,12 @@ static Entry decode(uint32_t pde, uint32_t pte, bool large) {
             .frame = FrameNumber::containing(PhysAddr(word & (large ? bits::kLargeFrame : bits::kFrame))),
             .rights = bits::rights(large ? word : word & (pde | ~(bits::kWritable | bits::kUser))),
             .marks = word & kMarks,
-            .pat = !large && (word & bits::kPageSize)};
+            .pat = !large && (word & bits::kPageSize),
+            .absent_word = large || (word & bits::kPresent) ? 0 : word};
 }
 
 static bool agrees(const Entry& entry, const ModelPage& model) {
-    if (!entry.present || !model.present) return entry.present == model.present;
+    if (!entry.present || !model.present) return entry.present == model.present && entry.absent_word == model.swap_entry;
     return entry.frame == model.frame && entry.rights == model.rights && !entry.pat && (!model.marks_known || entry.marks == model.marks);
 }
 
@@ -316,6 +336,8 @@ void PagingDriver::check_page(size_t number, uint32_t page, uint32_t pde, uint32
     const VirtAddr address(page << kPageShift);
     const std::string where = text(when, ": page ", address, number == 0 ? " of the kernel's directory" : "");
     journal_.require(entry.present == model.present, where, model.present ? " should be mapped, and is not" : " should not be mapped, and is");
+    journal_.require(entry.absent_word == model.swap_entry, where, model.swap_entry ? " should have its swap entry: " : " should be empty: ",
+                     model.swap_entry, ", and its entry is ", entry.absent_word);
     journal_.require(entry.frame == model.frame, where, " should map ", model.frame, ", and maps ", entry.frame);
     journal_.require(entry.rights == model.rights, where, " should be ", show(model.rights), ", and is ", show(entry.rights));
     journal_.require(!entry.pat, where, " has bit 7 (PAT) of its PTE set");
@@ -452,6 +474,15 @@ void PagingDriver::step() {
         const Request request = random_request();
         call(request, true);
         return mm::frames::fail_never();
+    }
+    case 8: {
+        const size_t number = source_.below(spaces_.size());
+        const uint32_t begin = random_address().value();
+        const auto slot = static_cast<uint32_t>(source_.between(1, (1 << 24) - 64));
+        const auto pages = static_cast<uint32_t>(source_.between(1, 40));
+        for (uint32_t i = 0; i < pages && spaces_[number].exists && begin + i * kPageSize < mm::kUserEnd; ++i)
+            swap_out(number, VirtAddr(begin + i * kPageSize), mm::SwapSlot(slot + i));
+        return;
     }
     default: call(random_request());
     }

@@ -11,6 +11,7 @@
 #include "host/journal.h"
 #include "host/source.h"
 #include "mm/paging/page_table.h"
+#include "mm/paging/pte.h"
 
 namespace host {
 
@@ -22,6 +23,9 @@ struct ModelPage {
     mm::Rights rights;
     uint32_t marks = 0;        ///< Accessed and dirty, as the CPU noted them,
     bool marks_known = false;  ///< if the contract says what they are.
+    uint32_t swap_entry = 0;   ///< The word that the kernel put into the place of a page that is not present.
+
+    bool is_something() const { return present || swap_entry != 0; }
 };
 
 /// The 1024 pages below one directory entry.
@@ -63,6 +67,8 @@ public:
     void activate(size_t directory);
     /// The CPU uses each page of the range, and notes so in the entries: accessed, and dirty where it may write.
     void use(VirtAddr begin, size_t pages);
+    /// The kernel puts a swap entry in the place of a small page; does nothing where none is.
+    void swap_out(size_t directory, VirtAddr page, mm::SwapSlot slot);
     /// Compares page tables, frames in use, and what the TLB remembers with the model.
     void check(const char* when);
     void check_translate(size_t directory, VirtAddr address);
