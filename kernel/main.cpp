@@ -105,7 +105,7 @@ void run_boot_tasks() {
 
 /// The first disk's FAT volume. A machine without one is fine: there are no programs then.
 void mount_volume() {
-    static BlockDevice part;
+    static constinit BlockDevice part = {};
     if (ata_disk_count() == 0) return;
     Result<void> mounted = fs::find_fat_partition(ata_disk(0), part);
     if (!mounted.is_error()) mounted = fs::mount(part);

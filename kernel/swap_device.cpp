@@ -25,7 +25,7 @@ swap_area::Fault fault_of(const BlockDevice& disk) {
 bool has_header(swap_area::Fault fault) { return fault != swap_area::Fault::NotSwap && fault != swap_area::Fault::Device; }
 
 bool has_fat_volume(const BlockDevice& disk) {
-    BlockDevice part;
+    BlockDevice part = {};
     return !fs::find_fat_partition(disk, part).is_error();
 }
 
@@ -55,13 +55,13 @@ bool is_switched_off() {
 } // namespace
 
 bool is_for_swapping(const BlockDevice& disk) {
-    BlockDevice part;
+    BlockDevice part = {};
     if (!fs::find_swap_partition(disk, part).is_error()) return true;
     return !has_fat_volume(disk) && has_header(fault_of(disk));
 }
 
 const BlockDevice* find_swap_device() {
-    static BlockDevice part;
+    static constinit BlockDevice part = {};
     for (size_t i = 0; i < ata_disk_count(); ++i) {
         const Result<void> found = fs::find_swap_partition(ata_disk(i), part);
         if (!found.is_error()) return &part;

@@ -69,7 +69,7 @@ struct Disk {
 
 constexpr size_t kMaxDisks = 4;
 Disk disks[kMaxDisks];
-BlockDevice devices[kMaxDisks];
+constinit BlockDevice devices[kMaxDisks] = {};
 size_t disk_count = 0;
 
 /// A device may take 400 ns until its status is right after it was selected, or given a command: four looks at the other status
@@ -121,41 +121,62 @@ Result<void> check_range(const BlockDevice& device, uint32_t first, size_t count
     return first > device.sectors || count > device.sectors - first ? Error::OutOfRange : Error::None;
 }
 
-Result<void> read(const BlockDevice& device, uint32_t first, size_t count, void* buffer) {
+/// Where the sectors of a request go to or come from: one piece of memory, or pages that lie anywhere.
+struct Memory {
+    uint8_t* piece;
+    std::span<void* const> pages; ///< Empty: `piece` has all.
+
+    uint8_t* sector(size_t i) const {
+        if (pages.empty()) return piece + i * kSectorSize;
+        return static_cast<uint8_t*>(pages[i / kSectorsPerPage]) + i % kSectorsPerPage * kSectorSize;
+    }
+};
+
+Result<void> read_into(const BlockDevice& device, uint32_t first, size_t count, const Memory& memory) {
     TRY(check_range(device, first, count));
     const Disk& disk = *static_cast<const Disk*>(device.driver);
-    auto* at = static_cast<uint8_t*>(buffer);
-    while (count > 0) {
-        const size_t now = count < kMaxPerCommand ? count : kMaxPerCommand;
-        TRY(give_command(disk, kReadSectors, first, now));
-        for (size_t i = 0; i < now; ++i, at += kSectorSize) {
+    for (size_t done = 0; done < count;) {
+        const size_t end = count - done < kMaxPerCommand ? count : done + kMaxPerCommand;
+        TRY(give_command(disk, kReadSectors, first + done, end - done));
+        for (; done < end; ++done) {
             TRY(wait_for_request(disk.channel));
-            in_words(disk.channel.ports + kData, at, kWords);
+            in_words(disk.channel.ports + kData, memory.sector(done), kWords);
         }
-        first += now;
-        count -= now;
     }
     return {};
 }
 
-Result<void> write(const BlockDevice& device, uint32_t first, size_t count, const void* buffer) {
+Result<void> write_from(const BlockDevice& device, uint32_t first, size_t count, const Memory& memory) {
     TRY(check_range(device, first, count));
     const Disk& disk = *static_cast<const Disk*>(device.driver);
-    const auto* at = static_cast<const uint8_t*>(buffer);
-    while (count > 0) {
-        const size_t now = count < kMaxPerCommand ? count : kMaxPerCommand;
-        TRY(give_command(disk, kWriteSectors, first, now));
-        for (size_t i = 0; i < now; ++i, at += kSectorSize) {
+    for (size_t done = 0; done < count;) {
+        const size_t end = count - done < kMaxPerCommand ? count : done + kMaxPerCommand;
+        TRY(give_command(disk, kWriteSectors, first + done, end - done));
+        for (; done < end; ++done) {
             TRY(wait_for_request(disk.channel));
-            out_words(disk.channel.ports + kData, at, kWords);
+            out_words(disk.channel.ports + kData, memory.sector(done), kWords);
         }
         TRY(wait_for_end(disk.channel));
-        first += now;
-        count -= now;
     }
     if (!disk.has_flush) return {};
     TRY(give_command(disk, kFlushCache, 0, 0));
     return wait_for_end(disk.channel);
+}
+
+Result<void> read(const BlockDevice& device, uint32_t first, size_t count, void* buffer) {
+    return read_into(device, first, count, {static_cast<uint8_t*>(buffer), {}});
+}
+
+Result<void> write(const BlockDevice& device, uint32_t first, size_t count, const void* buffer) {
+    return write_from(device, first, count, {static_cast<uint8_t*>(const_cast<void*>(buffer)), {}}); // it is only read
+}
+
+Result<void> read_all(const BlockDevice& device, uint32_t first, std::span<void* const> pages) {
+    return read_into(device, first, pages.size() * kSectorsPerPage, {nullptr, pages});
+}
+
+Result<void> write_all(const BlockDevice& device, uint32_t first, std::span<void* const> pages) {
+    return write_from(device, first, pages.size() * kSectorsPerPage, {nullptr, pages});
 }
 
 /// Asks the device what it is. Error::NotFound for no disk, or one that is not ours to drive (a CD, a disk without sector
@@ -182,7 +203,8 @@ void look_for_disk(const Channel& channel, uint8_t device) {
     const uint32_t sectors = words[kSectorsLow] | uint32_t{words[kSectorsHigh]} << 16;
     if (sectors == 0) return;
     disk.has_flush = words[kCommandSets] & kHasFlushCache;
-    devices[disk_count] = {kNames[disk_count], sectors < kMaxSectors ? sectors : kMaxSectors, &disk, read, write};
+    devices[disk_count] = {kNames[disk_count], sectors < kMaxSectors ? sectors : kMaxSectors, &disk,
+                           read, write, read_all, write_all};
     ++disk_count;
 }
 

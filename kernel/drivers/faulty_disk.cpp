@@ -4,8 +4,6 @@
 
 namespace {
 
-constexpr uint32_t kSectorsPerPage = 4096 / kSectorSize;
-
 /// Pages [begin, end) of a request, by place or by count.
 struct Pages {
     uint32_t begin, end;
@@ -42,6 +40,18 @@ Result<void> write(const BlockDevice& device, uint32_t first, size_t count, cons
     FaultyDisk& faulty = *static_cast<FaultyDisk*>(device.driver);
     if (count_and_decide(faulty, DiskFault::Kind::Write, first, count)) return Error::DeviceError;
     return faulty.behind->write(*faulty.behind, first, count, buffer);
+}
+
+Result<void> read_all(const BlockDevice& device, uint32_t first, std::span<void* const> pages) {
+    FaultyDisk& faulty = *static_cast<FaultyDisk*>(device.driver);
+    if (count_and_decide(faulty, DiskFault::Kind::Read, first, pages.size() * kSectorsPerPage)) return Error::DeviceError;
+    return read_pages(*faulty.behind, first, pages);
+}
+
+Result<void> write_all(const BlockDevice& device, uint32_t first, std::span<void* const> pages) {
+    FaultyDisk& faulty = *static_cast<FaultyDisk*>(device.driver);
+    if (count_and_decide(faulty, DiskFault::Kind::Write, first, pages.size() * kSectorsPerPage)) return Error::DeviceError;
+    return write_pages(*faulty.behind, first, pages);
 }
 
 bool is_end(char character) { return character == '\0' || character == ' '; }
@@ -91,7 +101,7 @@ Result<void> take_rules(FaultyDisk& faulty, const char* text) {
 
 void put_in_front(FaultyDisk& faulty, const BlockDevice& behind) {
     faulty = {};
-    faulty.device = {behind.name, behind.sectors, &faulty, read, write};
+    faulty.device = {behind.name, behind.sectors, &faulty, read, write, read_all, write_all};
     faulty.behind = &behind;
 }
 

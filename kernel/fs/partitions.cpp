@@ -66,6 +66,18 @@ Result<void> write(const BlockDevice& part, uint32_t first, size_t count, const 
     return place.disk->write(*place.disk, place.first + first, count, buffer);
 }
 
+Result<void> read_all(const BlockDevice& part, uint32_t first, std::span<void* const> pages) {
+    TRY(check_range(part, first, pages.size() * kSectorsPerPage));
+    const Part& place = *static_cast<const Part*>(part.driver);
+    return read_pages(*place.disk, place.first + first, pages);
+}
+
+Result<void> write_all(const BlockDevice& part, uint32_t first, std::span<void* const> pages) {
+    TRY(check_range(part, first, pages.size() * kSectorsPerPage));
+    const Part& place = *static_cast<const Part*>(part.driver);
+    return write_pages(*place.disk, place.first + first, pages);
+}
+
 /// The record of the part that begins at this sector: the one that it has already, or a fresh one.
 Result<Part*> place_for(const BlockDevice& disk, uint32_t first) {
     for (Part& place : parts) {
@@ -92,7 +104,7 @@ Result<void> find_partition(const BlockDevice& disk, const uint8_t* sector, std:
         place.disk = &disk;
         place.first = entry.first;
         format_into(place.name, "{}p{}", disk.name, i + 1);
-        part = {place.name, entry.sectors, &place, read, write};
+        part = {place.name, entry.sectors, &place, read, write, read_all, write_all};
         return {};
     }
     return Error::NotFound;

@@ -43,7 +43,7 @@ private:
 };
 
 /// Makes the frame's bytes reachable. Temporary mappings are few (kKmapSlots in mm/paging/layout.h), so keep the object short-lived:
-/// no more than four at a time in one function.
+/// no more than four at a time in one function (the swap area has a command's worth, and calls nobody but the disk meanwhile).
 /// @param frame  any frame of memory; reserved ones too
 [[gnu::always_inline]] inline FrameMemory frame_memory(FrameNumber frame) {
     const VirtAddr address(frame.address().value());

@@ -8,7 +8,6 @@ namespace mm::swap_area {
 
 namespace {
 
-constexpr size_t kSectorsPerPage = kPageSize / kSectorSize;
 constexpr uint32_t kVersion = 1;
 constexpr char kMagic[] = "SWAPSPACE2";
 constexpr char kOldMagic[] = "SWAP-SPACE"; // version 0, which had a bitmap of good pages
@@ -32,8 +31,7 @@ uint32_t bad_list[kMaxBadSlots]; ///< In ascending order.
 size_t bad_slot_count = 0;
 Statistics counts;
 
-/// What a command moves: frames do not lie side by side, and those of the High zone have no address.
-alignas(kPageSize) uint8_t transfer[kMaxPagesPerCommand * kPageSize];
+alignas(Header) uint8_t header_page[kPageSize]; ///< As read by open().
 
 /// Where in the sorted list `slot` is, or belongs.
 size_t bad_slot_index(uint32_t slot) {
@@ -81,11 +79,25 @@ bool is_in_area(SwapSlot first, size_t count) {
 
 uint32_t sector_of(SwapSlot slot) { return slot.value() * kSectorsPerPage; }
 
-Result<void> write_some(SwapSlot first, std::span<const FrameNumber> frames) {
-    for (size_t i = 0; i < frames.size(); ++i) memcpy(transfer + i * kPageSize, frame_memory(frames[i]).as<void>(), kPageSize);
+using Mover = Result<void> (*)(const BlockDevice& device, uint32_t first, std::span<void* const> pages);
+
+/// Makes the frames from number pages_there on reachable, one in each call of itself, and has the device move them all at once: frames
+/// of the High zone have addresses for a while only.
+Result<void> move(SwapSlot first, std::span<const FrameNumber> frames, Mover mover, void** pages, size_t pages_there) {
+    if (pages_there < frames.size()) {
+        const FrameMemory memory = frame_memory(frames[pages_there]);
+        pages[pages_there] = memory.as<void>();
+        return move(first, frames, mover, pages, pages_there + 1);
+    }
     const uint64_t begin = Cpu::ticks();
-    const Result<void> written = area->write(*area, sector_of(first), frames.size() * kSectorsPerPage, transfer);
+    const Result<void> moved = mover(*area, sector_of(first), {pages, pages_there});
     counts.ticks += Cpu::ticks() - begin;
+    return moved;
+}
+
+Result<void> write_some(SwapSlot first, std::span<const FrameNumber> frames) {
+    void* pages[kMaxPagesPerCommand];
+    const Result<void> written = move(first, frames, write_pages, pages, 0);
     ++counts.writes;
     if (written.is_error()) ++counts.write_errors;
     else counts.pages_written += frames.size();
@@ -93,17 +105,12 @@ Result<void> write_some(SwapSlot first, std::span<const FrameNumber> frames) {
 }
 
 Result<void> read_some(SwapSlot first, std::span<const FrameNumber> frames) {
-    const uint64_t begin = Cpu::ticks();
-    const Result<void> done = area->read(*area, sector_of(first), frames.size() * kSectorsPerPage, transfer);
-    counts.ticks += Cpu::ticks() - begin;
+    void* pages[kMaxPagesPerCommand];
+    const Result<void> done = move(first, frames, read_pages, pages, 0);
     ++counts.reads;
-    if (done.is_error()) {
-        ++counts.read_errors;
-        return done;
-    }
-    counts.pages_read += frames.size();
-    for (size_t i = 0; i < frames.size(); ++i) memcpy(frame_memory(frames[i]).as<void>(), transfer + i * kPageSize, kPageSize);
-    return {};
+    if (done.is_error()) ++counts.read_errors;
+    else counts.pages_read += frames.size();
+    return done;
 }
 
 /// Does a long request in pieces of what one command can move.
@@ -143,8 +150,8 @@ Result<void> open(const BlockDevice& device, Fault* why) {
         fault = Fault::NotSwap;
         return Error::BadFormat;
     }
-    const Result<void> header_read = device.read(device, 0, kSectorsPerPage, transfer);
-    const Header& header = *reinterpret_cast<const Header*>(transfer);
+    const Result<void> header_read = device.read(device, 0, kSectorsPerPage, header_page);
+    const Header& header = *reinterpret_cast<const Header*>(header_page);
     fault = header_read.is_error() ? Fault::Device : check(header, pages);
     if (fault != Fault::None) {
         close();

@@ -39,7 +39,7 @@ enum class Fault : uint8_t {
 inline constexpr size_t kMinSlots = 10;             ///< What mkswap makes at least.
 inline constexpr size_t kMaxSlots = size_t{1} << 24; ///< What a swap entry can name (mm/paging/pte.h). More are not used.
 inline constexpr size_t kMaxBadSlots = 637;         ///< What the header has room for.
-inline constexpr size_t kMaxPagesPerCommand = 8;    ///< What goes to or comes from the device in one command.
+inline constexpr size_t kMaxPagesPerCommand = 8;    ///< In one command. Each may need one of the kKmapSlots.
 
 /// The fault in words, for a message about the header: "more pages than the device has".
 const char* fault_text(Fault fault);
