@@ -17,6 +17,7 @@ PAGE_KINDS = {
     "kernel-rw": ("K", "bold bright_blue"),
     "user-ro": ("u", "yellow"),
     "user-rw": ("U", "bold bright_yellow"),
+    "swapped": ("s", "cyan"),
 }
 CELL_KINDS = PAGE_KINDS | {
     "mixed": ("*", "magenta"),
@@ -38,7 +39,7 @@ FRAME_KINDS = {
 }
 KIND_WORDS = {
     "kernel-ro": "supervisor, read-only", "kernel-rw": "supervisor, writable",
-    "user-ro": "user, read-only", "user-rw": "user, writable",
+    "user-ro": "user, read-only", "user-rw": "user, writable", "swapped": "swapped: in the swap area",
     "mixed": "several kinds of pages", "no-pages": "page table without pages", "recursive": "recursive slot", "empty": "not present",
     "hole": "no memory", "reserved": "reserved", "kernel": "kernel image", "module": "boot module", "table": "page table",
     "directory": "page directory", "allocated": "allocated", "cached": "in the frame cache", "free": "free", "conflict": "free, yet a page table",
@@ -56,24 +57,32 @@ class Cell:
 
     index: int
     kind: str
-    runs: tuple[PageRun, ...]  # the pages in these 4 MiB
+    runs: tuple[PageRun, ...]  # the pages in these 4 MiB, swapped ones as well
     large: bool
     global_: bool  # any page global
 
     @property
     def pages(self) -> int:
-        return sum(run.pages for run in self.runs)
+        """How many are mapped."""
+        return sum(run.pages for run in self.runs if not run.swapped)
+
+    @property
+    def swapped(self) -> int:
+        """How many have swap entries."""
+        return sum(run.pages for run in self.runs if run.swapped)
 
 
 def kind_of(run: PageRun) -> str:
-    """The kind of a page by its rights."""
+    """The kind of a page by its rights, or "swapped"."""
+    if run.swapped:
+        return "swapped"
     return f"{'user' if run.user else 'kernel'}-{'rw' if run.writable else 'ro'}"
 
 
 def directory_cells(tables: TableSet) -> list[Cell]:
     """All 1024 PDEs, classified by what lies below them."""
     parts: list[list[PageRun]] = [[] for _ in range(1024)]
-    for run in tables.pages():
+    for run in tables.contents():
         for index in range(run.virtual >> 22, (run.end - 1 >> 22) + 1):
             parts[index].append(run.part(index << 22, index + 1 << 22))
     return [_cell(tables, index, tuple(runs)) for index, runs in enumerate(parts)]
@@ -133,7 +142,7 @@ def _changes_of_view(old: View | None, new: View, limit: int) -> list[str]:
     if old is None:
         pages = sum(run.pages for run in new.tables.pages(USER_BEGIN, USER_END))
         return [f"{name or 'the active directory: '}new, with {pages} pages in the user range"]
-    return [name + difference.text for difference in compare(old.tables.pages(), new.tables.pages(), sizes=True, limit=limit,
+    return [name + difference.text for difference in compare(old.tables.contents(), new.tables.contents(), sizes=True, limit=limit,
                                                              words=("was", "now"))]
 
 
@@ -141,8 +150,8 @@ def own_pages(view: View, active: View | None = None) -> list[PageRun]:
     """What is worth telling of a directory: all of the active one; of another its user range, if the rest is as in that."""
     if view.active or active is not None and any(compare(active.tables.pages(*part), view.tables.pages(*part), *part)
                                                  for part in KERNEL_RANGES):
-        return view.tables.pages()
-    return view.tables.pages(USER_BEGIN, USER_END)
+        return view.tables.contents()
+    return view.tables.contents(USER_BEGIN, USER_END)
 
 
 def size_words(count: int) -> str:
@@ -170,14 +179,14 @@ class RangeRow:
 
     virtual: str
     size: str
-    physical: str
+    physical: str  # of swapped pages, their slots
     rights: str
     pages: str
     kind: str
 
 
 def range_rows(runs: Iterable[PageRun], limit: int = 40) -> tuple[list[RangeRow], int]:
-    """The mapping as at most `limit` lines, and how many lines are left out. Scattered frames are told in one line."""
+    """The mapping as at most `limit` lines, and how many lines are left out. Scattered frames, and slots, are told in one line."""
     groups: list[list[PageRun]] = []
     for run in runs:
         last = groups[-1][-1] if groups else None
@@ -190,11 +199,16 @@ def range_rows(runs: Iterable[PageRun], limit: int = 40) -> tuple[list[RangeRow]
 
 def _row(group: list[PageRun]) -> RangeRow:
     first, last = group[0], group[-1]
-    physical = f"{first.physical:08x}-{first.physical + first.length - 1:08x}"
+    physical = slot_words(first) if first.swapped else f"{first.physical:08x}-{first.physical + first.length - 1:08x}"
     if len(group) > 1:
-        physical = f"{first.physical:08x} and {len(group) - 1} more"
+        physical = f"{f'slot {first.frame}' if first.swapped else f'{first.physical:08x}'} and {len(group) - 1} more"
     return RangeRow(f"{first.virtual:08x}-{last.end - 1:08x}", size_words(last.end - first.virtual), physical, first.rights,
                     "4 MiB" if first.large else "4 KiB", kind_of(first))
+
+
+def slot_words(run: PageRun) -> str:
+    """Where swapped pages lie: "slot 12", "slots 12-15"."""
+    return f"slot {run.frame}" if run.pages == 1 else f"slots {run.frame}-{run.frame + run.pages - 1}"
 
 
 # -- text --------------------------------------------------------------------------------------------------------------
@@ -264,8 +278,9 @@ def directory_text(tables: TableSet, changed: set[int]) -> list[Line]:
     used = [kind for kind in CELL_KINDS if any(cell.kind == kind for cell in cells)]
     lines.append(_legend([(CELL_KINDS[kind][0], KIND_WORDS[kind], CELL_KINDS[kind][1]) for kind in used]))
     large = sum(cell.large for cell in cells)
+    swapped = sum(cell.swapped for cell in cells)
     lines.append([(f"  {len(tables.table_slots)} page tables, {large} large pages, "
-                   f"{sum(cell.pages for cell in cells if not cell.large)} small pages", "dim")])
+                   f"{sum(cell.pages for cell in cells if not cell.large)} small pages" + (f", {swapped} swapped" if swapped else ""), "dim")])
     return lines
 
 

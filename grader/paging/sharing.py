@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import NamedTuple
 
 from paging.draw import Line
 from paging.snapshot import USER_BEGIN, USER_END, Snapshot, View
@@ -23,6 +24,14 @@ ZERO_NAME = "0"
 
 LEGEND = ("  a letter is a frame, in colour where several pages show it, underlined where the same address has different ones;",
           "  w may be written, - read-only; the number: references that the kernel counts; 0 the frame of zeros; . not present; * changed")
+SWAP_LEGEND = "  s12: swapped, in slot 12 of the swap area; underlined where several pages lie in one slot"
+
+
+class Place(NamedTuple):
+    """Where a page lies: a frame, or a slot of the swap area."""
+
+    swapped: bool
+    number: int
 
 
 @dataclass(frozen=True)
@@ -30,13 +39,21 @@ class Cell:
     """One page of one space."""
 
     address: int
-    frame: int
+    place: Place
     writable: bool
     large: bool
     references: int | None  # None: nobody has read the count
-    shared: bool            # several pages of the picture show the frame
-    split: bool             # another space shows another frame at the same address
-    changed: bool           # other frame or rights than at the checkpoint before
+    shared: bool            # several pages of the picture show the frame, or lie in the slot
+    split: bool             # another space has another frame at the same address, or a frame where this has a slot
+    changed: bool           # other frame, slot or rights than at the checkpoint before
+
+    @property
+    def swapped(self) -> bool:
+        return self.place.swapped
+
+    @property
+    def frame(self) -> int | None:
+        return None if self.swapped else self.place.number
 
 
 @dataclass(frozen=True)
@@ -79,20 +96,26 @@ class Sharing:
     stretches: tuple[Stretch, ...]
     zero_frame: int | None
     left_out: int  # pages for which there was no room
-    shown_by: dict[int, tuple[str, ...]]  # who shows a frame: "child 0x40000000"
+    shown_by: dict[Place, tuple[str, ...]]  # who shows a frame, or has a slot: "child 0x40000000"
 
     @property
     def shared_frames(self) -> int:
-        return sum(len(places) > 1 for places in self.shown_by.values())
+        return sum(len(pages) > 1 for place, pages in self.shown_by.items() if not place.swapped)
+
+    @property
+    def swapped_pages(self) -> int:
+        return sum(len(pages) for place, pages in self.shown_by.items() if place.swapped)
 
     @property
     def split_pages(self) -> int:
-        """Addresses at which two spaces show different frames."""
+        """Addresses at which the pages of two spaces lie in different places."""
         return sum(any(row[i] and row[i].split for row in stretch.rows) for stretch in self.stretches for i in range(stretch.count))
 
     @property
     def summary(self) -> str:
         words = [f"{_count(self.shared_frames, 'frame')} shown by several pages", f"{_count(self.split_pages, 'page')} split"]
+        if self.swapped_pages:
+            words.append(f"{_count(self.swapped_pages, 'page')} swapped")
         if self.left_out:
             words.append(f"{_count(self.left_out, 'page')} more not drawn")
         return ", ".join(words)
@@ -105,10 +128,10 @@ def sharing_of(snapshot: Snapshot, before: Snapshot | None = None) -> Sharing | 
     if len(pages) < 2:
         return None
     old = {view.name: _pages(view) for view in before.views} if before else None
-    shown: dict[int, list[str]] = {}
+    shown: dict[Place, list[str]] = {}
     for name, own in pages.items():
         for address, page in own.items():
-            shown.setdefault(page.frame, []).append(f"{name} {address:#010x}")
+            shown.setdefault(_place(page), []).append(f"{name} {address:#010x}")
     cells = [{address: _cell(snapshot, name, address, page, pages, shown, old) for address, page in own.items()} for name, own in pages.items()]
     stretches = list(_stretches(cells))
     kept, lines = [], 0
@@ -117,7 +140,7 @@ def sharing_of(snapshot: Snapshot, before: Snapshot | None = None) -> Sharing | 
         if lines <= max(MOST_LINES, len(pages) + 1):
             kept.append(stretch)
     left_out = sum(stretch.count for stretch in stretches[len(kept):])
-    return Sharing(tuple(pages), tuple(kept), snapshot.zero_frame, left_out, {frame: tuple(places) for frame, places in shown.items()})
+    return Sharing(tuple(pages), tuple(kept), snapshot.zero_frame, left_out, {place: tuple(users) for place, users in shown.items()})
 
 
 def _natural(name: str) -> tuple[str, int]:
@@ -128,19 +151,25 @@ def _natural(name: str) -> tuple[str, int]:
 
 def _pages(view: View) -> dict[int, PageRun]:
     pages = {}
-    for run in view.tables.pages(USER_BEGIN, USER_END):
+    for run in view.tables.contents(USER_BEGIN, USER_END):
         step = LARGE_PAGE if run.large else PAGE
         for address in range(run.virtual, run.end, step):
             pages[address] = run.part(address, address + step)
     return pages
 
 
-def _cell(snapshot: Snapshot, name: str, address: int, page: PageRun, pages: dict[str, dict[int, PageRun]], shown: dict[int, list[str]],
+def _place(page: PageRun) -> Place:
+    return Place(page.swapped, page.frame)
+
+
+def _cell(snapshot: Snapshot, name: str, address: int, page: PageRun, pages: dict[str, dict[int, PageRun]], shown: dict[Place, list[str]],
           old: dict[str, dict[int, PageRun]] | None) -> Cell:
-    others = {own[address].frame for own in pages.values() if address in own}
+    place = _place(page)
+    others = {_place(own[address]) for own in pages.values() if address in own}
     was = old and old.get(name, {}).get(address)
-    changed = old is not None and name in old and (was is None or (was.frame, was.writable) != (page.frame, page.writable))
-    return Cell(address, page.frame, page.writable, page.large, snapshot.references.get(page.frame), len(shown[page.frame]) > 1, len(others) > 1, changed)
+    changed = old is not None and name in old and (was is None or (_place(was), was.writable) != (place, page.writable))
+    references = None if page.swapped else snapshot.references.get(page.frame)
+    return Cell(address, place, page.writable, page.large, references, len(shown[place]) > 1, len(others) > 1, changed)
 
 
 def _stretches(cells: Sequence[dict[int, Cell]]) -> Iterator[Stretch]:
@@ -167,7 +196,8 @@ def _count(number: int, noun: str) -> str:
 
 def sharing_text(sharing: Sharing, names: FrameNames) -> list[Line]:
     """The picture as lines of (text, style)."""
-    lines: list[Line] = [[("who shows which frame: ", "bold"), (sharing.summary, "")], *([(words, "dim")] for words in LEGEND)]
+    lines: list[Line] = [[("who shows which frame: ", "bold"), (sharing.summary, "")],
+                         *([(words, "dim")] for words in (*LEGEND, *([SWAP_LEGEND] if sharing.swapped_pages else [])))]
     label = max(len(name) for name in sharing.spaces)
     for stretch in sharing.stretches:
         size = "4 MiB" if stretch.step == LARGE_PAGE else "4 KiB"
@@ -186,12 +216,16 @@ def _text(cell: Cell | None, names: FrameNames, zero_frame: int | None) -> str:
     if cell is None:
         return "."
     count = "" if cell.references is None else str(cell.references)
+    if cell.frame is None:
+        return f"s{cell.place.number}{'*' if cell.changed else ''}"
     return f"{names.name(cell.frame, zero_frame)}{'w' if cell.writable else '-'}{count}{'*' if cell.changed else ''}"
 
 
 def _style(cell: Cell | None, names: FrameNames, zero_frame: int | None) -> str:
     if cell is None:
         return "bright_black"
+    if cell.frame is None:
+        return "underline cyan" if cell.shared else "cyan"
     if cell.frame == zero_frame:
         return "dim"
     if cell.shared:

@@ -18,6 +18,7 @@ svg.mm .alone { fill: var(--track); } svg.mm .zeros { fill: url(#hatch); stroke:
 svg.mm .split { fill: var(--hole); stroke: var(--label); stroke-width: 1; }
 svg.mm .absent-page { fill: none; stroke: var(--line); stroke-width: 1; stroke-dasharray: 2 3; }
 svg.mm text.on { fill: #14181f; } svg.mm text.name { font-weight: 700; font-size: 11px; } svg.mm text.small { font-size: 9px; }
+svg.mm .in-a-slot { fill: var(--swapped); stroke: var(--label); stroke-width: 1; stroke-dasharray: 4 2; }
 svg.mm .may-write { fill: none; stroke: var(--ink); stroke-width: 2; }
 """ + "".join(f"svg.mm .share-{number} {{ fill: {colour}; }}\n" for number, colour in enumerate(_PALETTE))
 
@@ -69,6 +70,13 @@ def _stretch(x: float, y: float, stretch: Stretch, sharing: Sharing, names: Fram
 def _cell(x: float, y: float, cell: Cell | None, sharing: Sharing, names: FrameNames) -> str:
     if cell is None:
         return _box(x + .5, y + .5, _WIDTH - 1, _HEIGHT - 1, "absent-page")
+    if cell.frame is None:
+        words = f"s{cell.place.number}"
+        body = [_box(x + .5, y + .5, _WIDTH - 1, _HEIGHT - 1, "in-a-slot"),
+                text_element(x + 5, y + 16, words, "start", "on name" if len(words) < 6 else "on small")]
+        if cell.changed:
+            body.append(_box(x - 1, y - 1, _WIDTH + 2, _HEIGHT + 2, "changed"))
+        return f"<g><title>{escape(_title(cell, sharing, names))}</title>{''.join(body)}</g>"
     is_zero = cell.frame == sharing.zero_frame
     kind = "zeros" if is_zero else f"share-{names.number(cell.frame) % len(_PALETTE)}" if cell.shared else "split" if cell.split else "alone"
     on = "on" if cell.shared and not is_zero else "ink"
@@ -84,12 +92,15 @@ def _cell(x: float, y: float, cell: Cell | None, sharing: Sharing, names: FrameN
 
 
 def _title(cell: Cell, sharing: Sharing, names: FrameNames) -> str:
-    lines = [f"{cell.address:#010x}: frame {cell.frame:#x}" + (", the frame of zeros" if cell.frame == sharing.zero_frame else f" ({names.name(cell.frame)})"),
-             "writable" if cell.writable else "read-only"]
+    if cell.frame is None:
+        lines = [f"{cell.address:#010x}: swapped, slot {cell.place.number}"]
+    else:
+        lines = [f"{cell.address:#010x}: frame {cell.frame:#x}" + (", the frame of zeros" if cell.frame == sharing.zero_frame else f" ({names.name(cell.frame)})"),
+                 "writable" if cell.writable else "read-only"]
     if cell.references is not None:
         lines.append(f"{cell.references} references")
-    shown = sharing.shown_by[cell.frame]
-    lines.append("shown by " + ", ".join(shown[:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else ""))
+    shown = sharing.shown_by[cell.place]
+    lines.append(("named by " if cell.swapped else "shown by ") + ", ".join(shown[:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else ""))
     if cell.changed:
         lines.append("changed since the checkpoint before")
     return "\n".join(lines)
@@ -109,6 +120,7 @@ def legend() -> list[tuple[str, str]]:
             (mark(_box(0, 0, 18, 13, "alone")), "nobody else's frame"),
             (mark(_box(1, 1, 16, 11, "may-write")), "w: may be written; r: read-only"),
             (mark(_box(.5, .5, 17, 12, "zeros")), "0: the frame of zeros"),
+            (mark(_box(.5, .5, 17, 12, "in-a-slot")), "s12: swapped, in slot 12"),
             (mark(_box(.5, .5, 17, 12, "absent-page")), "not present"),
             (mark(_box(1, 1, 16, 11, "changed")), "changed since the checkpoint before"),
             (mark(text_element(9, 11, "2", "middle", "ink name")), "at the lower right: references that the kernel counts")]

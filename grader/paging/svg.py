@@ -11,15 +11,15 @@ from itertools import groupby
 
 from paging.draw import CELL_KINDS, FRAME_KINDS, KIND_WORDS, Cell, directory_cells, frame_strip, kind_of, size_words
 from paging.snapshot import FrameRun, Snapshot, ZONES
-from paging.tables import ACCESSED, DIRTY, GLOBAL, PAGE, PRESENT, TableSet, USER, WRITABLE, describe_entry
+from paging.tables import ACCESSED, DIRTY, GLOBAL, PAGE, PRESENT, SLOT_SHIFT, TableSet, USER, WRITABLE, describe_entry, describe_pte
 
 STYLE = """
-:root { --kernel-ro: #8fb8e8; --kernel-rw: #2f6fb7; --user-ro: #f3c88b; --user-rw: #d9822b; --mixed: #9a6fb0;
+:root { --kernel-ro: #8fb8e8; --kernel-rw: #2f6fb7; --user-ro: #f3c88b; --user-rw: #d9822b; --mixed: #9a6fb0; --swapped: #3aa6b9;
   --recursive: #3f9b74; --table: #3f9b74; --directory: #1e6e4c; --track: #eceff3; --line: #c9d0d9; --changed: #d6246e;
   --free: #dfe5ec; --reserved: #9aa4b1; --kernel: #2f6fb7; --module: #43a5b5; --allocated: #d9822b; --cached: #c5cfb0; --conflict: #e02b2b;
   --hole: #ffffff; --label: #66717f; --ink: #1d2430; }
 @media (prefers-color-scheme: dark) { :root { --kernel-ro: #6d94c4; --kernel-rw: #3d85d6; --user-ro: #cda468; --user-rw: #e08e3a;
-  --mixed: #a67fc0; --recursive: #4cb089; --table: #4cb089; --directory: #7fe0b8; --track: #232b36; --line: #3a4553;
+  --mixed: #a67fc0; --swapped: #4fbccf; --recursive: #4cb089; --table: #4cb089; --directory: #7fe0b8; --track: #232b36; --line: #3a4553;
   --changed: #ff5c9d; --free: #2b3542; --reserved: #6b7684; --kernel: #3d85d6; --module: #4bb3c4; --allocated: #e08e3a;
   --cached: #4a5a3c; --conflict: #ff4d4d; --hole: #12171e; --label: #94a1b2; --ink: #e5eaf1; } }
 svg.mm { display: block; max-width: 100%; height: auto; font: 10px ui-monospace, "DejaVu Sans Mono", monospace; }
@@ -31,7 +31,7 @@ svg.mm .no-pages { fill: none; stroke: var(--label); stroke-width: 1; stroke-das
 svg.mm .slots { fill: url(#slots); }
 svg.mm .hole { fill: url(#hatch); stroke: none; } svg.mm .zone { stroke: var(--label); stroke-width: 1; }
 """ + "".join(f"svg.mm .{kind} {{ fill: var(--{kind}); }}\n" for kind in
-              ("kernel-ro", "kernel-rw", "user-ro", "user-rw", "mixed", "recursive", "table", "directory", "free", "reserved",
+              ("kernel-ro", "kernel-rw", "user-ro", "user-rw", "swapped", "mixed", "recursive", "table", "directory", "free", "reserved",
                "kernel", "module", "allocated", "cached", "conflict"))
 
 HATCH = ('<defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
@@ -122,7 +122,8 @@ def _cell_title(tables: TableSet, cell: Cell) -> str:
     if cell.kind == "recursive":
         lines.append("points back at the page directory")
     elif tables.is_table(pde):
-        lines.append(f"{cell.pages} pages: {', '.join(sorted({KIND_WORDS[kind_of(run)] for run in cell.runs})) or 'none'}")
+        kinds = sorted({KIND_WORDS[kind_of(run)] for run in cell.runs if not run.swapped})
+        lines.append(f"{cell.pages} pages: {', '.join(kinds) or 'none'}" + (f"; {cell.swapped} swapped" if cell.swapped else ""))
     return "\n".join(lines)
 
 
@@ -137,11 +138,12 @@ def draw_table(tables: TableSet, index: int, before: Sequence[int] | None = None
         body.append(text_element(_LABEL - 8, 4 + row * _ENTRY + 9, f"{(index << 22) + (row << 17):08x}", "end"))
     for first, last in _joined(words):
         x, y = _LABEL + first % 32 * _ENTRY, 4 + first // 32 * _ENTRY
-        title = f"{(index << 22) + first * PAGE:#010x}\n{describe_entry(words[first])}"
+        title = f"{(index << 22) + first * PAGE:#010x}\n{describe_pte(words[first])}"
         if last > first + 1:
-            title += f"\nand {last - first - 1} more pages with the frames behind it"
-        body.append(_rect(x, y, (last - first) * _ENTRY - 1, _ENTRY - 1, _entry_kind(words[first] & (pde | ~(WRITABLE | USER))), title, 1))
-        if words[first] & GLOBAL:
+            title += f"\nand {last - first - 1} more pages with the {'frames' if words[first] & PRESENT else 'slots'} behind it"
+        kind = _entry_kind(words[first] & (pde | ~(WRITABLE | USER))) if words[first] & PRESENT else "swapped"
+        body.append(_rect(x, y, (last - first) * _ENTRY - 1, _ENTRY - 1, kind, title, 1))
+        if words[first] & PRESENT and words[first] & GLOBAL:
             body.append(f'<circle class="global" cx="{x + 4.5:g}" cy="{y + 4.5:g}" r="1.3"/>')
     for number, word in enumerate(words if before is not None else ()):
         if (before[number] ^ word) & ~(ACCESSED | DIRTY):
@@ -150,12 +152,16 @@ def draw_table(tables: TableSet, index: int, before: Sequence[int] | None = None
 
 
 def _joined(words: Sequence[int]) -> list[tuple[int, int]]:
-    """Present entries [first, last) of one row that continue each other: same rights, next frame."""
+    """Entries [first, last) of one row that continue each other: same rights and next frame, or swap entries with the next slot."""
     ignore = ~(ACCESSED | DIRTY)
+
+    def follows(word: int) -> int:
+        return (word & ignore) + PAGE if word & PRESENT else word + (1 << SLOT_SHIFT)
+
     runs: list[tuple[int, int]] = []
     for number, word in enumerate(words):
-        if word & PRESENT:
-            if runs and runs[-1][1] == number and number % 32 and (words[number - 1] & ignore) + PAGE == word & ignore:
+        if word:
+            if runs and runs[-1][1] == number and number % 32 and follows(words[number - 1]) == (word & ignore if word & PRESENT else word):
                 runs[-1] = (runs[-1][0], number + 1)
             else:
                 runs.append((number, number + 1))
@@ -270,6 +276,6 @@ def draw_svg(tables: TableSet) -> str:
     return draw_directory(tables).replace(">", f"><style>{STYLE}</style>", 1)
 
 
-PAGE_LEGEND = ("kernel-ro", "kernel-rw", "user-ro", "user-rw", "large", "global", "no-pages", "recursive", "empty", "changed")
+PAGE_LEGEND = ("kernel-ro", "kernel-rw", "user-ro", "user-rw", "swapped", "large", "global", "no-pages", "recursive", "empty", "changed")
 FRAME_LEGEND = tuple(FRAME_KINDS)
 assert set(PAGE_LEGEND) - {"large", "global", "changed"} <= set(CELL_KINDS)

@@ -160,7 +160,7 @@ def _directory(view: View, before: View | None, snapshot: Snapshot) -> dict[str,
     rows, rest = range_rows(runs, 60)
     shown = _tables_to_show(tables, changed)
     return {
-        "title": view_title(view), "same": False, "only_user": not view.active and runs != tables.pages(),
+        "title": view_title(view), "same": False, "only_user": not view.active and runs != tables.contents(),
         "drawing": svg.draw_directory(tables, changed), "rows": rows, "rest": rest,
         "tables": [_table(tables, before and before.tables, index) for index in shown[:MAX_TABLES]],
         "tables_left_out": len(shown) - len(shown[:MAX_TABLES]),

@@ -91,6 +91,26 @@ def test_a_shared_table_stays_when_it_is_empty(model: PageTables) -> None:
     assert model.tables_needed(Request("map", "kernel", SHARED_BEGIN + PAGE, 1)) == 0
 
 
+def test_a_swap_entry_is_not_mapped_and_keeps_its_table(model: PageTables) -> None:
+    _map(model, START, 0x10, 2)
+    model.swap_out("A", START // PAGE, 12)
+    assert model.page("A", START) is None and model.errors(Request("protect", "A", START, 2)) == {"NotMapped"}
+    model.apply(Request("unmap", "A", START + PAGE, 1))
+    assert model.user_tables("A") == {START // LARGE_PAGE} and model.tables_needed(Request("map", "A", START + 9 * PAGE, 1)) == 0
+    model.apply(Request("unmap", "A", START, 1))
+    assert model.swapped["A"] == {} and model.user_tables("A") == set() and model.tables_needed(Request("map", "A", START, 1)) == 1
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_page_replaces_a_swap_entry(model: PageTables, large: bool) -> None:
+    _map(model, START, 0x10, 3)
+    for page in (0, 2):
+        model.swap_out("A", START // PAGE + page, 12)
+    _map(model, START, 0x2000, large=large)
+    assert model.swapped["A"] == ({} if large else {START // PAGE + 2: 12})
+    assert model.page("A", START).frame == 0x2000 and (model.page("A", START + PAGE).frame == (0x2001 if large else 0x11))
+
+
 def test_a_tlb_entry_may_allow_less_than_the_tables_but_not_more() -> None:
     walk = Walk(START, 0x5000, writable=True, user=False, global_=False, large=False, pde=1, pte=1)
 

@@ -43,6 +43,12 @@ class Machine:
         self.memory.cr3 = directory
         self.memory.small(BLOCK + page * PAGE, frame, rights)
 
+    def swap_out(self, directory: int, page: int, slot: int) -> None:
+        """The page lies in a slot of the swap area from now on; its frame is shown by one less."""
+        self.references[self.entries.pop((directory, page))[0]] -= 1
+        self.memory.cr3 = directory
+        self.memory.swapped(BLOCK + page * PAGE, slot)
+
     def tables(self, directory: int) -> TableSet:
         self.memory.cr3 = directory
         return self.memory.decode()
@@ -193,3 +199,42 @@ def test_letters_go_on_after_z():
     words = [names.name(frame) for frame in range(1000, 1000 + 26 * 27 + 1)]
     assert (words[0], words[25], words[26], words[27], words[26 + 26 * 26 - 1], words[26 + 26 * 26]) == ("A", "Z", "AA", "AB", "ZZ", "AAA")
     assert len(set(words)) == len(words) and names.name(1000) == "A"
+
+
+@pytest.fixture
+def swapped() -> list[Snapshot]:
+    """The first of two shared pages goes to the swap area, of both; then the parent's copy of it comes back to be written."""
+    machine = Machine()
+    for directory in (PARENT, CHILD):
+        for page in range(2):
+            machine.show(directory, page, 0x300 + page, RO)
+    machine.show(PARENT, 2, 0x310, RW)
+    for directory in (PARENT, CHILD):
+        machine.swap_out(directory, 0, 12)
+    machine.swap_out(PARENT, 2, 0x300)
+    looks = [machine.look("swapped")]
+    machine.show(PARENT, 0, 0x320, RW)
+    looks.append(machine.look("back"))
+    return looks
+
+
+def test_a_shared_slot_in_text(swapped):
+    names = FrameNames()
+    first, second = (sharing_text(picture(before, snapshot), names) for before, snapshot in zip((None, *swapped), swapped))
+    assert rows(plain(first)) == [["child", "s12", "A-2", "."], ["parent", "s12", "A-2", "s768"]]
+    assert rows(plain(second)) == [["child", "s12", "A-2", "."], ["parent", "Bw1*", "A-2", "s768"]]
+    styles = [dict(text for line in lines for text in line) for lines in (first, second)]
+    assert (styles[0]["s12"], styles[0]["s768"], styles[1]["s12"]) == ("underline cyan", "cyan", "cyan")
+    assert "1 frame shown by several pages, 0 pages split, 3 pages swapped" in plain(first)
+    assert "1 frame shown by several pages, 1 page split, 2 pages swapped" in plain(second) and "in slot 12 of the swap area" in plain(second)
+
+
+def test_a_shared_slot_in_the_drawing(swapped):
+    names = FrameNames()
+    drawings = [draw_sharing(picture(before, snapshot), names) for before, snapshot in zip((None, *swapped), swapped)]
+    for drawing in drawings:
+        ElementTree.fromstring(drawing)
+    assert [drawing.count('class="in-a-slot"') for drawing in drawings] == [3, 2]
+    assert "0x40000000: swapped, slot 12\nnamed by child 0x40000000, parent 0x40000000</title>" in drawings[0]
+    assert "0x40002000: swapped, slot 768\nnamed by parent 0x40002000</title>" in drawings[0], "the frame of that number is another place"
+    assert "svg.mm .in-a-slot {" in render_page("x", [TestView("t", "t", "pass", tuple(swapped))])

@@ -9,7 +9,7 @@ import struct
 import pytest
 
 from paging.tables import (CR4_PGE, CR4_PSE, LARGE_PAGE, PAGE, PageRun, TableSet, coalesce, compare, describe_entry,
-                           read_tables)
+                           describe_pte, read_tables, swap_slot)
 
 CR4 = CR4_PSE | CR4_PGE
 
@@ -45,6 +45,9 @@ class Memory:
 
     def small(self, virtual: int, frame: int, bits: int = 7) -> None:
         self.word(self.table(virtual >> 22) + 4 * (virtual >> 12 & 1023), frame << 12 | bits)
+
+    def swapped(self, virtual: int, slot: int) -> None:
+        self.word(self.table(virtual >> 22) + 4 * (virtual >> 12 & 1023), slot << 8 | 2)
 
     def decode(self, cr4: int = CR4, **options) -> TableSet:
         return read_tables(self.read, self.cr3, cr4, **options)
@@ -375,3 +378,66 @@ def test_a_full_address_space_without_two_frames_in_a_row():
     memory.bytes[2 * PAGE:(2 + 1024) * PAGE] = whole * 1024
     runs = memory.decode().pages()
     assert len(runs) == 1 << 20 and runs[-1].frame == 7 * 1023
+
+
+# -- swap entries ------------------------------------------------------------------------------------------------------
+
+
+def swapped_memory() -> Memory:
+    """Two mapped pages, between and behind them five swapped ones, four with slots in a row."""
+    memory = Memory()
+    memory.small(0x40000000, 0x300)
+    for page, slot in ((1, 12), (2, 13), (4, 14), (5, 15), (6, 0xFFFFFF)):
+        memory.swapped(0x40000000 + page * PAGE, slot)
+    memory.small(0x40003000, 0x301)
+    return memory
+
+
+def test_swap_entries_are_no_pages_but_contents():
+    tables = swapped_memory().decode()
+    assert [(run.virtual, run.pages) for run in tables.pages()] == [(0x40000000, 1), (0x40003000, 1)]
+    assert [(run.virtual, run.frame, run.pages) for run in tables.swapped()] == [
+        (0x40001000, 12, 2), (0x40004000, 14, 2), (0x40006000, 0xFFFFFF, 1)]
+    assert [run.swapped for run in tables.contents()] == [False, True, False, True, True]
+    assert all(run.rights == "swapped" for run in tables.swapped()) and tables.translate(0x40001000) is None
+    assert tables.swapped(0x40002000, 0x40005000) == [PageRun(0x40002000, 13 * PAGE, PAGE, swapped=True),
+                                                      PageRun(0x40004000, 14 * PAGE, PAGE, swapped=True)]
+
+
+def test_only_page_tables_have_swap_entries():
+    memory = swapped_memory()
+    memory.pde(300, 0x1202)  # not present, and no PTE
+    memory.pde(1022, memory.cr3 | 3)  # a recursive slot: the directory seen as a page table
+    assert [run.virtual for run in memory.decode().swapped()] == [0x40001000, 0x40004000, 0x40006000]
+
+
+@pytest.mark.parametrize("word, slot, words", [
+    (0, None, "0x00000000 (not present)"),
+    (0x345067, None, "0x00345067 (present, writable, user, accessed, dirty -> frame 0x345)"),
+    (0xC02, 12, "0x00000c02 (swapped, slot 12)"),
+    (0xFFFFFF02, 0xFFFFFF, "0xffffff02 (swapped, slot 16777215)"),
+    (0x345066, 0x3450, "0x00345066 (not present and not 0, yet no swap entry that the kernel writes)"),
+])
+def test_a_pte_in_words(word, slot, words):
+    assert swap_slot(word) == slot and describe_pte(word) == words
+
+
+def test_a_walk_tells_of_a_swap_entry():
+    assert swapped_memory().decode().describe_walk(0x40001234).endswith("; PTE 1 = 0x00000c02 (swapped, slot 12)")
+
+
+def test_swapped_pages_are_compared_by_slot():
+    before, memory = swapped_memory().decode(), swapped_memory()
+    memory.swapped(0x40000000, 7)
+    memory.small(0x40001000, 0x400, 5)
+    memory.swapped(0x40002000, 99)
+    memory.word(memory.table(0x100) + 4 * 6, 0)
+    told = compare(before.contents(), memory.decode().contents(), sizes=True, words=("was", "now"))
+    assert [(difference.kind, difference.text) for difference in told] == [
+        ("swapped", "0x40000000: was writable user 4 KiB page -> frame 0x300, now swapped page in slot 7"),
+        ("swapped", "0x40001000: was swapped page in slot 12, now read-only user 4 KiB page -> frame 0x400"),
+        ("frame", "0x40002000: was swapped page in slot 13, now swapped page in slot 99"),
+        ("missing", "0x40006000: was swapped page in slot 16777215, now nothing mapped")]
+    assert compare(before.contents(), swapped_memory().decode().contents()) == []
+    assert compare(before.pages(), before.contents())[0].text == (
+        "0x40001000 to 0x40002fff (2 pages): expected nothing mapped, seen swapped pages in slots 12 to 13")

@@ -170,6 +170,45 @@ def test_text_has_directory_ranges_frames_and_changes(pair):
     assert "nothing changed" in again and "page directory at 0x001f0000: as at mapped" in again and "40000000" not in again
 
 
+@pytest.fixture
+def swapping() -> tuple[Snapshot, Snapshot]:
+    """Three pages of one table go to the swap area, two of them side by side; in another table nothing else is left."""
+    memory, uses = machine()
+    for page in range(4):
+        memory.small(0x40000000 + page * PAGE, 0x300 + page, 7)
+    memory.small(0x50000000, 0x310, 7)
+    first = snapshot(memory, uses)
+    for page, slot in ((0x40001, 12), (0x40002, 13), (0x50000, 700)):
+        memory.swapped(page * PAGE, slot)
+    return first, snapshot(memory, uses, "swapped")
+
+
+def test_swapped_pages_in_text(swapping):
+    text = plain(draw_text(swapping[1], swapping[0]))
+    assert "40001000-40002fff  8 KiB    slots 12-13" in text and "50000000-50000fff  4 KiB    slot 700 " in text
+    assert "\n  40000000  *..............................." in text and "\n  50000000  s..............................." in text
+    assert "46 small pages, 3 swapped" in text and "s swapped: in the swap area" in text
+    assert "0x50000000: was writable user 4 KiB page -> frame 0x310, now swapped page in slot 700" in changes(*swapping)
+    assert "swapped" not in plain(draw_text(swapping[0]))
+
+
+def test_swapped_pages_that_are_scattered_share_a_line():
+    rows, rest = range_rows([PageRun(0x40000000 + i * PAGE, 3 * i * PAGE, PAGE, swapped=True) for i in range(5, 9)])
+    assert (len(rows), rest, rows[0].physical, rows[0].rights, rows[0].kind) == (1, 0, "slot 15 and 3 more", "swapped", "swapped")
+
+
+def test_swapped_pages_in_drawings(swapping):
+    tables = swapping[1].tables
+    directory, table = svg.draw_directory(tables, {256}), svg.draw_table(tables, 256, swapping[0].tables.tables[256])
+    for drawing in (directory, table):
+        ElementTree.fromstring(drawing)
+    assert "0 pages: none; 1 swapped" in directory and "2 pages: user, writable; 2 swapped" in directory
+    assert directory.count('class="swapped"') == 1 and table.count('class="swapped"') == 1 and table.count('class="changed"') == 2
+    assert "0x40001000\n0x00000c02 (swapped, slot 12)\nand 1 more pages with the slots behind it" in table
+    page = render_page("x", [TestView("t", "t", "pass", swapping)])
+    assert ".swatch.swapped" in page and "svg.mm .swapped" in page and "swapped: in the swap area" in page
+
+
 def test_scattered_pages_share_a_line():
     runs = [PageRun(0x40000000 + i * PAGE, (0x100 + 5 * i) * PAGE, PAGE, True, True) for i in range(100)]
     rows, rest = range_rows(runs)
