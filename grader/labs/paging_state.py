@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from judge.scenario import Op, fail
 from oracle.paging import ADDRESS_SPACE, LARGE_PAGE, PAGE, PIECE_SLOT, SHARED_BEGIN, USER_BEGIN, USER_END, Page
-from paging.tables import (FRAME_MASK, PAGE_SIZE, PRESENT, USER, WRITABLE, PageRun, TableSet, Walk, compare, describe_entry,
-                           read_tables)
+from paging.runs import PageRun, compare
+from paging.tables import FRAME_MASK, PAGE_SIZE, PRESENT, USER, WRITABLE, TableSet, Walk, describe_entry, read_tables
 
 if TYPE_CHECKING:
     from labs.paging import PagingScenario

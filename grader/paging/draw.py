@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from paging.runs import PageRun, compare
 from paging.snapshot import USER_BEGIN, USER_END, Snapshot, View, ZONES
-from paging.tables import ACCESSED, DIRTY, PAGE, PageRun, TableSet, compare
+from paging.tables import ACCESSED, DIRTY, PAGE, TableSet
 
 # Kind of a page -> character in a terminal and style in rich
 PAGE_KINDS = {

@@ -13,8 +13,9 @@ from itertools import groupby
 from typing import NamedTuple
 
 from paging.draw import Line
+from paging.runs import PageRun
 from paging.snapshot import USER_BEGIN, USER_END, Snapshot, View
-from paging.tables import LARGE_PAGE, PAGE, PageRun
+from paging.tables import LARGE_PAGE, PAGE
 
 WIDTH = 12       # pages in a line
 MOST_LINES = 48  # of one checkpoint: an image and some blocks; what lies behind is counted

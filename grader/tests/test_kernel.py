@@ -8,7 +8,8 @@ import pytest
 from emulator.machine import MIB, Machine, MemoryEntry
 from emulator.rom import Module, build_rom
 from gdb.client import GdbSession
-from paging.tables import PageRun, coalesce, compare, read_tables
+from paging.runs import PageRun, coalesce, compare
+from paging.tables import read_tables
 from profiles import ROOT, built, make
 
 CR0_PAGING, CR0_WRITE_PROTECT = 1 << 31, 1 << 16

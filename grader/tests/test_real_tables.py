@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from paging.tables import LARGE_PAGE, PAGE, PageRun, TableSet, coalesce, compare, read_tables
+from paging.runs import PageRun, coalesce, compare
+from paging.tables import LARGE_PAGE, PAGE, TableSet, read_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 MEGABYTES = 64

@@ -8,8 +8,8 @@ import struct
 
 import pytest
 
-from paging.tables import (CR4_PGE, CR4_PSE, LARGE_PAGE, PAGE, PageRun, TableSet, coalesce, compare, describe_entry,
-                           describe_pte, read_tables, swap_slot)
+from paging.runs import PageRun, coalesce, compare
+from paging.tables import CR4_PGE, CR4_PSE, LARGE_PAGE, PAGE, TableSet, describe_entry, describe_pte, read_tables, swap_slot
 
 CR4 = CR4_PSE | CR4_PGE
 
