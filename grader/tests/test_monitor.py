@@ -182,6 +182,23 @@ def test_reports(console):
     assert "memory protection    on" in options and "demand paging        on" in options
 
 
+def test_swap_entries_are_told_from_pages_and_from_nothing(console):
+    """Written by hand into a page table, as swapping does; unmap() empties them, and the table goes with the last."""
+    table = int(re.search(r"table at 0x([0-9a-f]{8})", console.run("map 0x40000000 0x300 rw"))[1], 16)
+    for page, slot in ((1, 12), (2, 13), (5, 0xFFFFFF)):
+        console.run(f"write {table + 4 * page:#x} {slot << 8 | 2:#x}")
+    walk = console.run("pagetables 0x40001234").splitlines()
+    assert walk[-1] == f"  PTE    1 at 0x{table + 4:08x} = 0x00000c02: not present, swapped to slot 12"
+    assert console.run("pagetables 0x40003000").splitlines()[-1].endswith("= 0x00000000: not present")
+    pages = console.run("pagetables")
+    assert "  0x40001000-0x40002fff swapped               8 KiB  to slots 12 to 13\n" in pages
+    assert "  0x40005000-0x40005fff swapped               4 KiB  to slot 16777215\n" in pages
+    assert console.run("translate 0x40001000") == "translate: NotMapped\n" and console.run("read 0x40001000") == "read: NotMapped\n"
+    for page, table_stays in ((0, True), (1, True), (2, True), (5, False)):
+        walk = console.run(f"unmap {0x40000000 + page * 4096:#x}")
+        assert ("PTE" in walk) == table_stays and walk.endswith(": not present\n"), walk
+
+
 def test_time_goes_by(console):
     def interrupts() -> int:
         return int(re.search(r"(\d+) timer interrupts", console.run("uptime"))[1])

@@ -53,6 +53,7 @@ void print_table_entry(PhysAddr table, VirtAddr address) {
     const Pte pte = Pte::from_word(*word);
     print_entry("PTE", address.table_index(), at, pte.word());
     if (pte.is_present()) print("{}, frame at {x8}", pte.is_dirty() ? ", dirty" : "", pte.frame().address());
+    if (pte.is_swapped()) print(", swapped to slot {}", pte.slot().value());
     print("\n");
 }
 

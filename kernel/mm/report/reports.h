@@ -29,7 +29,7 @@ void free_runs();
 /// The frame table, summed up as runs of frames with the same use.
 void frames();
 
-/// The pages of a directory as runs of equal size and rights: virtual range, physical range, rights.
+/// The pages of a directory as runs of equal size and rights: virtual range, physical range, rights; or the slots of swapped pages.
 void page_tables(PageDirectory directory);
 
 /// The two entries that the CPU reads for one address, decoded. Trusts nothing: works on broken tables too.
