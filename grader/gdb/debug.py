@@ -49,6 +49,11 @@ def rights(entry, leaf=True):
     return " ".join(names) if entry & 1 else "not present"
 
 
+def slot(leaf):
+    """The swap slot that an entry of a page table names, or None: to the kernel, any word that is neither present nor 0 names one."""
+    return None if leaf & 1 or not leaf else leaf >> 8
+
+
 def is_large(entry):
     return bool(entry & _LARGE and register("cr4") & 0x10)
 
@@ -97,7 +102,8 @@ class Walk(Command):
             return
         table, index = entry & ~0xFFF, address >> _PAGE_SHIFT & 0x3FF
         (leaf,) = words(table + 4 * index, 1)
-        print("            table     %#010x [%d] = %#010x  %s" % (table, index, leaf, rights(leaf)))
+        swapped = "" if slot(leaf) is None else ", swapped to slot %d" % slot(leaf)
+        print("            table     %#010x [%d] = %#010x  %s%s" % (table, index, leaf, rights(leaf), swapped))
         if leaf & 1:
             both = entry & leaf
             allowed = "%s, %s" % ("writable" if both & 2 else "read-only", "user" if both & 4 else "supervisor")
@@ -106,25 +112,28 @@ class Walk(Command):
 
 
 class Pt(Command):
-    """pt [FIRST [LAST]]: what is mapped (from FIRST up to LAST), as runs of pages with equal rights."""
+    """pt [FIRST [LAST]]: what is mapped or swapped (from FIRST up to LAST), as runs of pages with equal rights."""
 
     def invoke(self, text, from_tty):
         bounds = self.arguments(text, 0, 2)
         first, last = (bounds + [0, 0xFFFFFFFF][len(bounds) :])[:2]
         runs = []
-        for virtual, frame, length, bits in mapped_pages(first, last):
+        for virtual, frame, length, bits in all_pages(first, last):
             if runs and runs[-1][3] == bits and runs[-1][0] + runs[-1][2] == virtual and runs[-1][1] + runs[-1][2] == frame:
                 runs[-1][2] += length
             else:
                 runs.append([virtual, frame, length, bits])
         for virtual, frame, length, bits in runs:
+            if bits == "swapped":
+                print("%#010x-%#010x in slot %-5d %8d KiB  %s" % (virtual, virtual + length - 1, frame >> _PAGE_SHIFT, length >> 10, bits))
+                continue
             print("%#010x-%#010x -> %#010x  %8d KiB  %s" % (virtual, virtual + length - 1, frame, length >> 10, bits))
         if not runs:
             print("nothing is mapped there")
 
 
-def mapped_pages(first, last):
-    """(linear, physical, length, rights) of each present page; rights as both levels grant them."""
+def all_pages(first, last):
+    """(linear, physical, length, rights) of each present page, rights as both levels grant them; of a swapped page, its slot as a frame."""
     directory = words(register("cr3") & ~0xFFF, 1024)
     for index in range(first >> _LARGE_SHIFT, (last >> _LARGE_SHIFT) + 1):
         entry, base = directory[index], index << _LARGE_SHIFT
@@ -133,10 +142,14 @@ def mapped_pages(first, last):
         if is_large(entry):
             yield base, entry & 0xFFC00000, 1 << _LARGE_SHIFT, grant(entry, entry) + " 4M"
             continue
-        for slot, leaf in enumerate(words(entry & ~0xFFF, 1024)):
-            virtual = base + (slot << _PAGE_SHIFT)
-            if leaf & 1 and first & ~0xFFF <= virtual <= last:
+        for number, leaf in enumerate(words(entry & ~0xFFF, 1024)):
+            virtual = base + (number << _PAGE_SHIFT)
+            if not leaf or not first & ~0xFFF <= virtual <= last:
+                continue
+            if leaf & 1:
                 yield virtual, leaf & ~0xFFF, 1 << _PAGE_SHIFT, grant(entry, leaf)
+            else:
+                yield virtual, slot(leaf) << _PAGE_SHIFT, 1 << _PAGE_SHIFT, "swapped"
 
 
 def grant(entry, leaf):

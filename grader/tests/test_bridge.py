@@ -350,6 +350,15 @@ def test_commands_for_page_tables(gdb: Gdb) -> None:
     assert "walk ADDR: the way of a linear address" in text
 
 
+def test_commands_for_page_tables_know_swap_entries(gdb: Gdb) -> None:
+    """Two of them, with slots in a row, written by hand behind the only page."""
+    entries = (f"set var *(unsigned*){TABLE + 4 * page:#x} = {slot << 8 | 2:#x}" for page, slot in ((1, 12), (2, 13), (3, 99)))
+    text = gdb("calls", *entries, "walk 0x401010", "pt 0x400000 0x402fff")
+    assert "table     0x00201000 [1] = 0x00000c02  not present, swapped to slot 12\n" in text
+    assert re.search(r"0x00400000-0x00400fff -> 0x00300000 +4 KiB  rw supervisor\n0x00401000-0x00402fff in slot 12 +8 KiB  swapped\n", text)
+    assert "slot 99" not in text, "that page lies behind the last one asked for"
+
+
 # --- the command line --------------------------------------------------------------------------------------------------------
 
 
