@@ -26,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -415,7 +415,8 @@ class Target:
 
     @cached_property
     def _symbols(self) -> dict[str, int]:
-        return symbol_addresses(self._elf)
+        status = self._elf.stat()
+        return symbol_addresses(self._elf, (status.st_mtime_ns, status.st_size, status.st_ino))
 
     def _ask(self, what: str, seconds: float = _REQUEST_SECONDS, **arguments: Any) -> Any:
         return self._session.request(seconds, do=what, **arguments)
@@ -449,8 +450,11 @@ _SYMBOL = struct.Struct("<IIIBBH")
 _SYMBOL_TABLE = 2
 
 
-def symbol_addresses(elf: Path) -> dict[str, int]:
-    """The symbol table of an ELF file, by the linker's names. (GDB would read all debug information for one of them.)"""
+@lru_cache(maxsize=4)
+def symbol_addresses(elf: Path, state: object = None) -> dict[str, int]:
+    """The symbol table of an ELF file, by the linker's names. (GDB would read all debug information for one of them.)
+
+    state  what tells this file from another that had its name before: it is read once, for all boots"""
     contents = elf.read_bytes()
     header = _ELF_HEADER.unpack_from(contents)
     section_offset, section_size, section_count = header[6], header[11], header[12]

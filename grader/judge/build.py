@@ -47,18 +47,21 @@ class Build:
         raise EmulatorTrouble(f"lab {self.lab.name} was not built with profile {profile}")
 
 
-def build(lab: Lab, folder: Path, seed: int, out: Path) -> Build:
-    """Checks, compiles and links; everything that is made lies in `out`. Raises Refused or BuildError."""
-    return build_submission(find_submission(lab, folder), seed, out)
+def build(lab: Lab, folder: Path, seed: int, out: Path, profiles: Sequence[str] | None = None) -> Build:
+    """Checks, compiles and links; everything that is made lies in `out`. Raises Refused or BuildError.
+
+    profiles  of the lab's: those that tests will be run with, if it is known beforehand"""
+    return build_submission(find_submission(lab, folder), seed, out, profiles)
 
 
-def build_submission(submission: Submission, seed: int, out: Path) -> Build:
+def build_submission(submission: Submission, seed: int, out: Path, profiles: Sequence[str] | None = None) -> Build:
     lab = submission.lab
+    profiles = lab.profiles if profiles is None else profiles
     refusals = [refusal for file in submission.files for refusal in checks.check_source(file, lab)]
     if refusals:
         raise Refused(refusals)
-    with ThreadPoolExecutor(len(lab.profiles)) as pool:  # waits for compilers and linkers, not for Python
-        pending = [pool.submit(_build_profile, submission, seed, out, profile) for profile in lab.profiles]
+    with ThreadPoolExecutor(len(profiles)) as pool:  # waits for compilers and linkers, not for Python
+        pending = [pool.submit(_build_profile, submission, seed, out, profile) for profile in profiles]
     first, *others = (one.result() for one in pending)
     return replace(first, variants=tuple(others))
 

@@ -129,12 +129,19 @@ def chosen_tests(case: Case, share: float) -> list[Test]:
     return [test for test in case.lab.tests if is_chosen(test)]
 
 
+def chosen_profiles(case: Case, tests: Sequence[Test]) -> list[str]:
+    """The profiles that `tests` ask for. A case that must be refused is built for all: none may let it through."""
+    asked = {test.profile for test in tests}
+    return [profile for profile in case.lab.profiles if case.refused or profile in asked]
+
+
 def judge_case(case: Case, engine: Engine, scratch: Path, share: float = 1.0) -> list[str]:
     """Judges one case; returns the differences from its verdict, one a line, none if it is exact.
 
     share  of the tests that a faulty case must pass: how many of them are run (chosen_tests())"""
+    tests = chosen_tests(case, share)
     try:
-        made = build(case.lab, case.folder, SEED, scratch)
+        made = build(case.lab, case.folder, SEED, scratch, chosen_profiles(case, tests))
     except (Refused, BuildError) as error:
         if case.refused and isinstance(error, Refused) and case.refused in str(error):
             return []
@@ -142,7 +149,7 @@ def judge_case(case: Case, engine: Engine, scratch: Path, share: float = 1.0) ->
         return [f"expected {wanted}, seen {type(error).__name__}: {error}"]
     if case.refused:
         return [f"expected to be refused with {case.refused!r}, but it builds"]
-    records = mark_blocked(case.lab, [engine.run_test(made, test) for test in chosen_tests(case, share)])
+    records = mark_blocked(case.lab, [engine.run_test(made, test) for test in tests])
     return differences(case, records)
 
 

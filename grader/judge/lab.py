@@ -143,11 +143,13 @@ class _Loader:
         self.folder = folder
         self.file = folder / "lab.toml"
         self.lines: list[str] = []
+        self.table_lines: list[int] = []  # of every [[test]]
 
     def load(self) -> Lab:
         try:
             text = self.file.read_text("utf-8")
             self.lines = text.splitlines()
+            self.table_lines = [number for number, line in enumerate(self.lines, 1) if re.match(r"\s*\[\[\s*test\s*\]\]", line)]
             data = tomllib.loads(text)
         except FileNotFoundError:
             raise LabError(f"{paths.shown(self.file)} is missing: every lab has one; restore it from the kit") from None
@@ -177,8 +179,7 @@ class _Loader:
 
     def table_line(self, index: int) -> int:
         """The line of the index-th [[test]]."""
-        found = [number for number, line in enumerate(self.lines, 1) if re.match(r"\s*\[\[\s*test\s*\]\]", line)]
-        return found[index] if index < len(found) else 1
+        return self.table_lines[index] if index < len(self.table_lines) else 1
 
     def line_of(self, key: str, after: int = 0) -> int:
         """The first line at or behind `after` that sets `key`."""

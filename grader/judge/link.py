@@ -78,8 +78,13 @@ def _make(folder: Path, failure: str, verbose: bool, *arguments: str) -> None:
 def reference_objects(lab: Lab, profile: str) -> list[Path]:
     """The reference's pieces of all labs but this one. Of a file that two labs write (01 and 03 write frame_allocator.cpp) one
     is taken: the judged lab's own, or else the later lab's."""
-    labs = {name: other for other in all_labs() for name in other.files}
-    return [_reference_object(other, name, profile) for name, other in labs.items() if name not in lab.files]
+    return [_reference_object(other, name, profile) for name, other in _writers(paths.LABS).items() if name not in lab.files]
+
+
+@lru_cache
+def _writers(labs: Path) -> dict[str, Lab]:
+    """The last lab that writes each file. Read once: every build asks."""
+    return {name: lab for lab in all_labs() for name in lab.files}
 
 
 def _reference_object(lab: Lab, name: str, profile: str) -> Path:

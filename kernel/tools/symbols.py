@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -43,7 +44,9 @@ class Function:
 
 # --- reading -----------------------------------------------------------------------------------------------------------
 
-_CODE_KINDS = ("STT_NOTYPE", "STT_FUNC")  # assembly has the first, C++ the second
+_SYMBOL = struct.Struct("<IIIBBH")  # name, value, size, kind and binding, visibility, section
+_NOTYPE, _FUNC = 0, 2  # kinds: assembly has the first, C++ the second
+_LOCAL = 0
 
 
 def _open(file: IO[bytes]) -> ELFFile:
@@ -63,15 +66,16 @@ def _code_symbols(file: IO[bytes]) -> dict[int, str]:
     if table is None:
         raise BadElf("it has no symbol table")
     code = {index for index, section in enumerate(elf.iter_sections()) if section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR}
-    best: dict[int, tuple[int, str]] = {}
-    for symbol in table.iter_symbols():
-        kind, binding = symbol["st_info"]["type"], symbol["st_info"]["bind"]
-        if not symbol.name or kind not in _CODE_KINDS or symbol["st_shndx"] not in code:
+    names = elf.get_section(table["sh_link"]).data()
+    best: dict[int, tuple[int, int]] = {}
+    for name, value, _size, info, _visibility, section in _SYMBOL.iter_unpack(table.data()):
+        kind, binding = info & 15, info >> 4
+        if not name or kind not in (_NOTYPE, _FUNC) or section not in code:
             continue
-        rank = (kind == "STT_FUNC") * 2 + (binding != "STB_LOCAL")
-        if rank > best.get(symbol["st_value"], (-1, ""))[0]:
-            best[symbol["st_value"]] = (rank, symbol.name)
-    return {address: text for address, (_rank, text) in best.items()}
+        rank = (kind == _FUNC) * 2 + (binding != _LOCAL)
+        if rank > best.get(value, (-1, 0))[0]:
+            best[value] = (rank, name)
+    return {address: names[name:names.index(b"\0", name)].decode("utf-8", "replace") for address, (_rank, name) in best.items()}
 
 
 def _demangled(names: list[str]) -> list[str]:
@@ -98,6 +102,7 @@ def _without_brackets(name: str, left: str, right: str) -> str:
     return "".join(kept)
 
 
+@lru_cache(maxsize=None)  # a process that links many kernels meets the same names again and again
 def short_name(name: str) -> str:
     """The name without arguments, template arguments and hidden namespaces.
 
