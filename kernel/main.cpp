@@ -31,14 +31,17 @@
 #include "mm/physical/frame_table.h"
 #include "mm/physical/shrinker.h"
 #include "mm/physical/watermarks.h"
+#include "mm/reclaim/reclaim.h"
 #include "mm/report/reports.h"
 #include "mm/space/address_space.h"
 #include "monitor/crash_test.h"
 #include "monitor/monitor.h"
 #include "proc/console.h"
 #include "proc/process.h"
+#include "proc/reclaimer.h"
 #include "proc/signals.h"
 #include "proc/system_calls.h"
+#include "reclaim_setup.h"
 #include "swap_device.h"
 
 extern "C" const BootTask boot_tasks_begin[], boot_tasks_end[];
@@ -119,7 +122,9 @@ void start_processes() {
     if (!CONFIG_PAGING) return; // without address spaces there are no processes
     open_swap_area();
     mm::spaces::initialize();
+    start_reclaim();
     proc::initialize();
+    if (mm::reclaim::is_initialized()) proc::reclaimer::start();
     proc::signals::initialize();
     proc::system_calls::initialize();
 }

@@ -15,7 +15,7 @@ inline constexpr size_t kMaxObjectFrames = 1024;
 /// mm::fault::Counters, every figure a word.
 struct FaultWords {
     uint32_t outcomes[4];
-    uint32_t hows[9];
+    uint32_t hows[10];
     uint32_t stack_growths, neighbours;
 };
 

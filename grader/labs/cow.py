@@ -27,7 +27,7 @@ from labs.replayed import ReplayedScenario
 from oracle.cow import PAGE, SLOT_PAGES, Attributes, CowModel, Effect, Thing
 
 OUTCOMES = ("Resolved", "Retry", "Signal", "OutOfMemory")
-HOWS = ("None", "KernelTable", "ZeroFrame", "Zeroed", "LargePage", "ObjectPage", "ObjectCopy", "Copied", "LastOwner")
+HOWS = ("None", "KernelTable", "ZeroFrame", "Zeroed", "LargePage", "ObjectPage", "ObjectCopy", "Copied", "LastOwner", "SwappedIn")
 COPIED, LAST_OWNER = HOWS.index("Copied"), HOWS.index("LastOwner")
 CODE_SLOTS, DATA_SLOTS = (0x1000_0000 >> 22, 0x2000_0000 >> 22), (0x2000_0000 >> 22, 0xBF00_0000 >> 22)
 SLOT = SLOT_PAGES * PAGE

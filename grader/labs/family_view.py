@@ -17,7 +17,7 @@ from typing import Protocol
 from labs.process_view import USER_BEGIN, USER_END
 from paging.tables import LARGE_PAGE, PAGE, PageRun, TableSet, read_tables
 
-HOWS = ("None", "KernelTable", "ZeroFrame", "Zeroed", "LargePage", "ObjectPage", "ObjectCopy", "Copied", "LastOwner")
+HOWS = ("None", "KernelTable", "ZeroFrame", "Zeroed", "LargePage", "ObjectPage", "ObjectCopy", "Copied", "LastOwner", "SwappedIn")
 OUTCOMES = ("Resolved", "Retry", "Signal", "OutOfMemory")
 MAX_MEMBERS, MAX_OBJECT_FRAMES = 160, 1024
 DRAWN = 6  # processes that `faultline view` shows of one checkpoint

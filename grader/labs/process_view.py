@@ -21,7 +21,7 @@ EXECUTABLE_END = 0x2000_0000
 KINDS = ("image", "heap", "mapping", "stack")
 READ, WRITE, EXECUTE = 1, 2, 4
 OUTCOMES = ("Resolved", "Retry", "Signal", "OutOfMemory")  # mm/fault/decision.h
-HOWS = ("None", "KernelTable", "ZeroFrame", "Zeroed", "LargePage", "ObjectPage", "ObjectCopy", "Copied", "LastOwner")
+HOWS = ("None", "KernelTable", "ZeroFrame", "Zeroed", "LargePage", "ObjectPage", "ObjectCopy", "Copied", "LastOwner", "SwappedIn")
 
 # programs_guest::View
 _HEAD = struct.Struct("<28I")

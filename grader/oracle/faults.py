@@ -21,7 +21,7 @@ WORDS = PAGE // 4
 OUTCOMES = ("Resolved", "Retry", "Signal", "OutOfMemory")
 REASONS = ("None", "NullPointer", "KernelAddress", "NotMapped", "GuardPage", "NotReadable", "NotWritable", "NotExecutable", "PastEnd", "Device",
            "StackLimit")
-HOWS = ("None", "KernelTable", "ZeroFrame", "Zeroed", "LargePage", "ObjectPage", "ObjectCopy", "Copied", "LastOwner")
+HOWS = ("None", "KernelTable", "ZeroFrame", "Zeroed", "LargePage", "ObjectPage", "ObjectCopy", "Copied", "LastOwner", "SwappedIn")
 
 Name = tuple[str, int, int]  # of a frame: ("zero", 0, 0), ("object", its number, the page's index), ("own", number, 0)
 ZERO: Name = ("zero", 0, 0)

@@ -19,6 +19,7 @@ struct FaultCounts {
     uint32_t object_copies;   ///< Private copies of such pages.
     uint32_t copied;          ///< Copy-on-write: a frame that others show as well.
     uint32_t last_owner;      ///< Copy-on-write: nobody else shows it any more; nothing is copied.
+    uint32_t swapped_in;      ///< Pages that came back from the swap area, or from the swap cache.
 
     // What came with them.
     uint32_t stack_growths;

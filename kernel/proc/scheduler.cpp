@@ -7,6 +7,7 @@
 #include "mm/paging/kernel_stacks.h"
 #include "mm/paging/tlb.h"
 #include "mm/physical/frame_cache.h"
+#include "mm/reclaim/reclaim.h"
 #include "proc/process_table.h"
 #include "proc/signals.h"
 
@@ -107,6 +108,8 @@ void tick() {
     wake_sleepers();
     Process& process = *running;
     ++process.timer_ticks;
+    if (process.space) mm::spaces::add_virtual_time(process.space, 1);
+    mm::reclaim::note_time();
     if (&process == &idle_task) {
         ++figures.idle_ticks;
         return;

@@ -3,6 +3,7 @@
 #include "abi/errors.h"
 #include "abi/system_calls.h"
 #include "arch/i386/user_mode.h"
+#include "mm/space/pager.h"
 #include "proc/calls/calls.h"
 
 namespace proc::system_calls {
@@ -55,6 +56,12 @@ Result<uint32_t> with_own_errors(const Arguments& arguments) {
     return result;
 }
 
+/// A handler that changes nothing when it fails: for want of memory it begins again, as long as pages can be taken out of it.
+template <Handler kHandler>
+Result<uint32_t> with_memory(const Arguments& arguments) {
+    return mm::pager::with_memory([&] { return kHandler(arguments); });
+}
+
 /// All handlers by number; the one behind the last is for every number that is none.
 struct Table {
     Handler handlers[kCount + 1] = {};
@@ -73,8 +80,8 @@ constexpr Table make_table() {
     table[SystemCall::Exit] = calls::exit;
     table[SystemCall::GetPid] = calls::get_pid;
     table[SystemCall::GetParent] = calls::get_parent;
-    table[SystemCall::Fork] = with_own_errors<SystemCall::Fork, calls::fork>;
-    table[SystemCall::Exec] = with_own_errors<SystemCall::Exec, calls::execute>;
+    table[SystemCall::Fork] = with_own_errors<SystemCall::Fork, with_memory<calls::fork>>;
+    table[SystemCall::Exec] = with_own_errors<SystemCall::Exec, with_memory<calls::execute>>;
     table[SystemCall::Wait] = calls::wait;
     table[SystemCall::Kill] = with_own_errors<SystemCall::Kill, calls::kill>;
     table[SystemCall::Signal] = calls::signal;
@@ -90,14 +97,14 @@ constexpr Table make_table() {
     table[SystemCall::MakeFolder] = calls::make_folder;
     table[SystemCall::ListFolder] = calls::list_folder;
     table[SystemCall::FileSize] = calls::file_size;
-    table[SystemCall::Break] = with_own_errors<SystemCall::Break, calls::move_break>;
-    table[SystemCall::MapMemory] = calls::map_memory;
-    table[SystemCall::UnmapMemory] = calls::unmap_memory;
-    table[SystemCall::Protect] = calls::protect;
-    table[SystemCall::Advise] = calls::advise;
+    table[SystemCall::Break] = with_own_errors<SystemCall::Break, with_memory<calls::move_break>>;
+    table[SystemCall::MapMemory] = with_memory<calls::map_memory>;
+    table[SystemCall::UnmapMemory] = with_memory<calls::unmap_memory>;
+    table[SystemCall::Protect] = with_memory<calls::protect>;
+    table[SystemCall::Advise] = with_memory<calls::advise>;
     table[SystemCall::Resident] = calls::resident;
-    table[SystemCall::CreateShared] = with_own_errors<SystemCall::CreateShared, calls::create_shared>;
-    table[SystemCall::AttachShared] = with_own_errors<SystemCall::AttachShared, calls::attach_shared>;
+    table[SystemCall::CreateShared] = with_own_errors<SystemCall::CreateShared, with_memory<calls::create_shared>>;
+    table[SystemCall::AttachShared] = with_own_errors<SystemCall::AttachShared, with_memory<calls::attach_shared>>;
     table[SystemCall::DetachShared] = with_own_errors<SystemCall::DetachShared, calls::detach_shared>;
     table[SystemCall::CloseShared] = calls::close_shared;
     table[SystemCall::GetLimit] = calls::get_limit;

@@ -31,7 +31,7 @@ constexpr uint32_t page_of(VirtAddr address) { return address.value() / kPageSiz
 constexpr const char* kOutcomeNames[] = {"Resolved", "Retry", "Signal", "OutOfMemory"};
 constexpr const char* kReasonNames[] = {"None", "NullPointer", "KernelAddress", "NotMapped", "GuardPage", "NotReadable",
                                         "NotWritable", "NotExecutable", "PastEnd", "Device", "StackLimit"};
-constexpr const char* kHowNames[] = {"None", "KernelTable", "ZeroFrame", "Zeroed", "LargePage", "ObjectPage", "ObjectCopy", "Copied", "LastOwner"};
+constexpr const char* kHowNames[] = {"None", "KernelTable", "ZeroFrame", "Zeroed", "LargePage", "ObjectPage", "ObjectCopy", "Copied", "LastOwner", "SwappedIn"};
 
 std::string text_of(const Decision& decision) {
     std::string words = kOutcomeNames[static_cast<size_t>(decision.outcome)];

@@ -40,8 +40,9 @@ enum class How : uint8_t {
     ObjectCopy,    ///< A private copy of the object's page, at its first write.
     Copied,        ///< Copy-on-write: a copy of a frame that others show as well.
     LastOwner,     ///< Copy-on-write: nobody else shows the frame any more, so it may be written again.
+    SwappedIn,     ///< It came back from the swap area, or from the swap cache.
 };
-inline constexpr unsigned kHows = 9;
+inline constexpr unsigned kHows = 10;
 
 struct Decision {
     Outcome outcome = Outcome::Signal;

@@ -8,6 +8,10 @@
 #include "mm/paging/shared_range.h"
 #include "mm/paging/tlb.h"
 #include "mm/report/reports.h"
+#include "mm/space/fault_services.h"
+#include "mm/space/pageable.h"
+#include "mm/space/pager.h"
+#include "mm/space/swap_services.h"
 
 namespace mm::fault {
 
@@ -58,11 +62,56 @@ void check_entry(const AddressSpace* space, const FaultInfo& fault) {
 
 bool is_user_address(VirtAddr address) { return address.value() - kUserBegin < kUserEnd - kUserBegin; }
 
+/// Whether the page is in the swap area, and somebody may look at it.
+bool must_come_back(AddressSpace* space, VirtAddr page) {
+    if (spaces::swap_entry(space, page) == SwapSlot(0)) return false;
+    const Protection granted = spaces::find_area(space, page)->protection;
+    return granted.read || granted.write || granted.execute;
+}
+
+Decision bring_back(AddressSpace* space, VirtAddr page) {
+    const Result<void> back = pager::get()->bring_back(space, *spaces::find_area(space, page), page);
+    if (!back.is_error()) return resolved(How::SwappedIn);
+    return back.error() == Error::DeviceError ? signal(Reason::Device) : out_of_memory();
+}
+
+/// What a piece has shown without asking the space to: a copy-on-write fault's copy.
+void note_copy(AddressSpace* space, VirtAddr address) {
+    const Result<Translation> seen = page_table::translate(spaces::directory(space), address);
+    if (seen.is_error()) return;
+    spaces::note_private(*space, VirtAddr(align_down(address.value(), kPageSize)), FrameNumber::containing(seen.value().address));
+}
+
+/// As demand::resolve(), for pages that may be swapped as well.
+Decision resolve(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
+    if (!pager::get()) return demand::resolve(space, fault, stack_pointer);
+    const VirtAddr page(align_down(fault.address.value(), kPageSize));
+    if (must_come_back(space, page)) {
+        const Decision back = bring_back(space, page);
+        if (back.outcome != Outcome::Resolved || !obstacle(space, fault)) return back;
+    }
+    const Decision decision = demand::resolve(space, fault, stack_pointer);
+    if (decision.how == How::Copied) note_copy(space, fault.address);
+    return decision;
+}
+
+/// The same, and begun again when pages could be taken for it.
+Decision resolve_with_memory(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
+    pager::safe_point();
+    Decision decision = resolve(space, fault, stack_pointer);
+    while (decision.outcome == Outcome::OutOfMemory && pager::make_room()) {
+        const bool had_grown = decision.stack_grew;
+        decision = resolve(space, fault, stack_pointer);
+        decision.stack_grew |= had_grown;
+    }
+    return decision;
+}
+
 Decision decide(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
     if (!is_user_address(fault.address)) return shared_range::resolve(fault) ? resolved(How::KernelTable) : outside_user_range(fault.address);
     if (!space) return signal(Reason::NotMapped);
     check_entry(space, fault);
-    const Decision decision = demand::resolve(space, fault, stack_pointer);
+    const Decision decision = resolve_with_memory(space, fault, stack_pointer);
     const bool goes_on = decision.outcome == Outcome::Resolved || decision.outcome == Outcome::Retry;
     if (goes_on && (CONFIG_MEMORY_DEBUGGING || comes_again(fault))) check(space, fault, decision);
     return decision;
@@ -110,6 +159,7 @@ const char* how_text(How how) {
     case How::ObjectCopy: return "copy of an object's page";
     case How::Copied: return "copy-on-write";
     case How::LastOwner: return "last owner";
+    case How::SwappedIn: return "swapped in";
     }
     return "unknown way";
 }

@@ -5,7 +5,11 @@
 ///     in the shared range, by the kernel, and only the active directory lacks the entry   -> Resolved (shared_range.h)
 ///     not in the user range                                                               -> Signal, KernelAddress (NullPointer below 4 KiB)
 ///     there is no address space                                                           -> Signal, NotMapped
+///     the page is in the swap area, and its area grants anything                          -> it comes back first (lab 09, mm/reclaim/swap.h)
 ///     anything else                                                                       -> demand::resolve() decides (lab 06, demand.h)
+///
+/// A fault in the user range is a safe point (mm/space/pager.h): pages may be taken before it is decided. When the answer is OutOfMemory,
+/// pages are taken, and it is decided anew.
 ///
 /// Who gets a Signal is not decided here: user code gets it; the kernel, copying from or to user memory, takes its fix-up. A fault of
 /// any other instruction of the kernel is a panic at once (arch/i386/trap_dispatch.cpp), and never gets here.

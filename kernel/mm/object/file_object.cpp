@@ -81,7 +81,12 @@ void destroy(MemoryObject& object) {
     must_free(&self);
 }
 
-constexpr ObjectOperations kOperations{name, page, page_at_hand, destroy};
+void evict(MemoryObject& object, size_t index, SwapSlot) {
+    file(object).frames.drop(index);
+    --frames_with_pages;
+}
+
+constexpr ObjectOperations kOperations{name, page, page_at_hand, destroy, evict};
 
 } // namespace
 

@@ -8,6 +8,7 @@
 
 #include "lib/address.h"
 #include "lib/result.h"
+#include "mm/paging/pte.h"
 
 namespace mm {
 
@@ -26,13 +27,16 @@ struct ObjectOperations {
     Result<FrameNumber> (*page_at_hand)(MemoryObject& object, size_t index);
     /// The last reference is gone: frames and object go back.
     void (*destroy)(MemoryObject& object);
+    /// What becomes of page `index`, which has a frame that no page shows any more, when memory is short: a file's is dropped, and read
+    /// again when somebody asks; shared memory goes to the swap area, whose entry for `slot` the object takes over.
+    void (*evict)(MemoryObject& object, size_t index, SwapSlot slot);
 };
 
 struct MemoryObject {
     const ObjectOperations* operations;
     uint32_t references;  ///< 1 when it is handed out; one more for every page of every area that shows it.
     size_t pages;         ///< Its length. The last page of a file is filled up with zeros.
-    bool is_shared_memory = false;  ///< From create_shared_memory(): user code may write to it in a shared area.
+    bool is_shared_memory = false;  ///< From create_shared_memory(): user code may write to it in a shared area; its pages are swapped.
 };
 
 inline void retain(MemoryObject& object) { ++object.references; }

@@ -3,32 +3,58 @@
 #include "lib/memory.h"
 #include "lib/panic.h"
 #include "mm/heap/kmalloc.h"
+#include "mm/object/swap_store.h"
 #include "mm/physical/frames.h"
 
 namespace mm {
 
+namespace {
+
+void must_release(FrameNumber frame) {
+    KASSERT("an object has a reference of its frames", !frames::release(frame).is_error());
+}
+
+} // namespace
+
 Result<void> ObjectFrames::create(size_t pages) {
     if (pages > kMaxFrames) return Error::OutOfMemory;
-    frames_ = static_cast<FrameNumber*>(TRY(kmalloc(pages * sizeof(FrameNumber))));
-    memset(static_cast<void*>(frames_), 0, pages * sizeof(FrameNumber));
+    entries_ = static_cast<Pte*>(TRY(kmalloc(pages * sizeof(Pte))));
+    memset(static_cast<void*>(entries_), 0, pages * sizeof(Pte));
     pages_ = pages;
     return {};
 }
 
 void ObjectFrames::destroy() {
     for (size_t i = 0; i < pages_; ++i) {
-        if (has(i)) KASSERT("an object has a reference of its frames", !frames::release(frames_[i]).is_error());
+        if (has(i)) must_release(entries_[i].frame());
+        if (is_swapped(i)) swap_store::get().release(entries_[i].slot());
     }
-    KASSERT("a table of frames is a block of the heap", !kfree(frames_).is_error());
+    KASSERT("a table of frames is a block of the heap", !kfree(entries_).is_error());
 }
 
 void ObjectFrames::put(size_t index, FrameNumber frame) {
-    frames_[index] = frame;
+    entries_[index] = Pte::present(frame, {});
 }
 
 FrameNumber ObjectFrames::share(size_t index) {
-    frames::share(frames_[index]);
-    return frames_[index];
+    frames::share(entries_[index].frame());
+    return entries_[index].frame();
+}
+
+Result<void> ObjectFrames::swap_in(size_t index) {
+    put(index, TRY(swap_store::get().load(entries_[index].slot())));
+    return {};
+}
+
+void ObjectFrames::swap_out(size_t index, SwapSlot slot) {
+    const FrameNumber frame = entries_[index].frame();
+    entries_[index] = Pte::swapped(slot);
+    must_release(frame);
+}
+
+void ObjectFrames::drop(size_t index) {
+    must_release(entries_[index].frame());
+    entries_[index] = Pte::empty();
 }
 
 } // namespace mm

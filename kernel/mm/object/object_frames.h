@@ -1,11 +1,13 @@
 /// @file
-/// Which frames an object has: one slot for each of its pages. The object has a reference of each.
+/// Where the pages of an object are: one slot for each. In a frame, of which the object has a reference; in the swap area, where the
+/// object has an entry; or nowhere yet.
 #pragma once
 
 #include <cstddef>
 
 #include "lib/address.h"
 #include "lib/result.h"
+#include "mm/paging/pte.h"
 
 namespace mm {
 
@@ -17,14 +19,22 @@ public:
     /// Drops all references, and the table.
     void destroy();
 
-    bool has(size_t index) const { return frames_[index] != FrameNumber(0); }
+    bool has(size_t index) const { return entries_[index].is_present(); }
+    bool is_swapped(size_t index) const { return entries_[index].is_swapped(); }
     /// Takes over the caller's reference. The slot must be empty.
     void put(size_t index, FrameNumber frame);
-    /// The frame in a slot that is not empty, with one more reference.
+    /// The frame in a slot that has one, with one more reference.
     FrameNumber share(size_t index);
+    /// Reads a page that is swapped back: then it has a frame.
+    /// @return Error::OutOfMemory, DeviceError; it is swapped still then
+    Result<void> swap_in(size_t index);
+    /// The page lies in the swap area from now on: the object's reference of the frame goes, and it takes over the caller's entry.
+    void swap_out(size_t index, SwapSlot slot);
+    /// Forgets the page, whose contents can be had elsewhere: the object's reference goes.
+    void drop(size_t index);
 
 private:
-    FrameNumber* frames_;  ///< Frame 0 is reserved for ever: it means none.
+    Pte* entries_;  ///< As in a page table: present with a frame, a swap entry, or empty.
     size_t pages_;
 };
 

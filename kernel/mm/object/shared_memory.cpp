@@ -25,6 +25,7 @@ void name(const MemoryObject&, char* text, size_t bytes) { format_into({text, by
 Result<FrameNumber> page(MemoryObject& object, size_t index) {
     if (index >= object.pages) return Error::OutOfRange;
     SharedMemory& memory = shared(object);
+    if (memory.frames.is_swapped(index)) TRY(memory.frames.swap_in(index));
     if (!memory.frames.has(index)) memory.frames.put(index, TRY(frames::allocate(Zone::High, Contents::Zeroed)));
     return memory.frames.share(index);
 }
@@ -41,7 +42,9 @@ void destroy(MemoryObject& object) {
     KASSERT("a shared memory is a block of the heap", !kfree(&object).is_error());
 }
 
-constexpr ObjectOperations kOperations{name, page, page_at_hand, destroy};
+void evict(MemoryObject& object, size_t index, SwapSlot slot) { shared(object).frames.swap_out(index, slot); }
+
+constexpr ObjectOperations kOperations{name, page, page_at_hand, destroy, evict};
 
 } // namespace
 

@@ -16,11 +16,12 @@ enum class FrameUse : uint8_t {
     Free,           ///< In the hands of the frame allocator.
     Allocated,      ///< Handed out; `references` says to how many.
     Cached,         ///< Handed out to the frame cache (frame_cache.h), which keeps it at hand. Nobody's memory.
+    Pageable,       ///< Allocated, and a page of user memory that may be reclaimed: `link` says where it is shown (mm/space/reverse_map.h).
 };
 
 /// One entry of the frame table. 16 bytes, so that an index is a shift.
 struct FrameInfo {
-    uint32_t references;    ///< Owners of an Allocated frame, 0 in the frames of a run behind its first. A Cached frame has 1 already.
+    uint32_t references;    ///< Owners of an Allocated or Pageable frame, 0 in the frames of a run behind its first. A Cached frame has 1 already.
     FrameUse use;
     uint8_t allocator_tag;  ///< The frame allocator's own byte, in every state. 0 at first.
     uint8_t order;          ///< Of the run that begins with this Allocated frame.

@@ -23,7 +23,9 @@ using frame_cache::ZoneStacks;
 
 constexpr size_t kUnlimited = SIZE_MAX;
 constinit size_t allowed_allocations = kUnlimited; ///< What fail_after() left; kUnlimited outside of tests.
-constinit size_t frames_in_use = 0;
+constinit size_t frames_given = 0;  ///< Handed out since the boot; both counts may wrap.
+constinit size_t frames_back = 0;   ///< Given back since the boot.
+void (*pageable_gone)(FrameNumber) = nullptr;
 
 /// May the last frames be taken, those below the watermark?
 enum class Depth { ToTheMark, ToTheLast };
@@ -35,7 +37,7 @@ enum class Depth { ToTheMark, ToTheLast };
 
 inline Result<FrameNumber> hand_out(FrameNumber frame) {
     entries[frame.value()].use = FrameUse::Allocated; // its entry counts one reference already
-    ++frames_in_use;
+    ++frames_given;
     return frame;
 }
 
@@ -85,10 +87,22 @@ Result<FrameNumber> take(Zone highest, Contents contents, Depth depth) {
 /// What release() does with a frame that nobody has any more when its stack is full.
 [[gnu::noinline]] Result<void> release_slowly(FrameNumber frame) {
     entries[frame.value()].use = FrameUse::Cached;
-    --frames_in_use;
+    ++frames_back;
     if constexpr (CONFIG_MEMORY_DEBUGGING) frame_cache::poison(frame);
     frame_cache::push_slowly(frame);
     return {};
+}
+
+/// release() of a frame that is not just allocated: one with pages that can be reclaimed, or nobody's.
+[[gnu::noinline]] Result<void> release_pageable(FrameNumber frame, FrameInfo& info) {
+    if (info.use != FrameUse::Pageable || info.references == 0) return frame_stays(Error::NotAllocated);
+    if (info.references > 1) {
+        --info.references;
+        return frame_stays(Error::None);
+    }
+    pageable_gone(frame);
+    info.use = FrameUse::Allocated;
+    return release(frame);
 }
 
 /// Asks the frame allocator for a run, if that leaves `zone` above its mark. The allocator falls to lower zones by itself: where the run
@@ -149,7 +163,7 @@ Result<FrameNumber> allocate_reserve(Zone zone, Contents contents) { return allo
 Result<void> release(FrameNumber frame) {
     if (frame.value() >= entry_count) [[unlikely]] return frame_stays(Error::NotAllocated);
     FrameInfo& info = entries[frame.value()];
-    if (info.use != FrameUse::Allocated || info.references == 0 || info.order != 0) [[unlikely]] return frame_stays(Error::NotAllocated);
+    if (info.use != FrameUse::Allocated || info.references == 0 || info.order != 0) [[unlikely]] return release_pageable(frame, info);
     if (info.references > 1) {
         --info.references;
         return frame_stays(Error::None);
@@ -159,7 +173,7 @@ Result<void> release(FrameNumber frame) {
     if constexpr (CONFIG_MEMORY_DEBUGGING) frame_cache::poison(frame);
     hot.push(frame);
     info.use = FrameUse::Cached;
-    --frames_in_use;
+    ++frames_back;
     return {};
 }
 
@@ -186,7 +200,7 @@ void split_run(FrameNumber first) {
 void share(FrameNumber first) {
     KASSERT("a frame is one of memory", first.value() < entry_count);
     FrameInfo& info = entries[first.value()];
-    KASSERT("only an allocated frame gets another owner", info.use == FrameUse::Allocated && info.references > 0);
+    KASSERT("only an allocated frame gets another owner", (info.use == FrameUse::Allocated || info.use == FrameUse::Pageable) && info.references > 0);
     ++info.references;
 }
 
@@ -204,7 +218,7 @@ Result<FrameNumber> allocate_run(Order order, Zone zone, Contents contents) {
     FrameInfo& info = entries[first.value().value()];
     info.references = 1;
     info.order = static_cast<uint8_t>(order.value());
-    frames_in_use += order.frames();
+    frames_given += order.frames();
     if (allowed_allocations != kUnlimited) --allowed_allocations;
     return first;
 }
@@ -219,12 +233,25 @@ Result<void> release_run(FrameNumber first, Order order) {
         return {};
     }
     info.order = 0;
-    frames_in_use -= order.frames();
+    frames_back += order.frames();
     frame_cache::give_back(first, order);
     return {};
 }
 
-size_t in_use() { return frames_in_use; }
+void make_pageable(FrameNumber frame, uint32_t word0, uint32_t word1) {
+    FrameInfo& info = frame_table::info(frame);
+    KASSERT("a frame that becomes pageable is a single one, and has an owner",
+            info.use == FrameUse::Allocated && info.references > 0 && info.order == 0);
+    info.use = FrameUse::Pageable;
+    info.link[0] = word0;
+    info.link[1] = word1;
+}
+
+void set_pageable_listener(void (*gone)(FrameNumber frame)) { pageable_gone = gone; }
+
+size_t in_use() { return frames_given - frames_back; }
+
+size_t allocations() { return frames_given; }
 
 void fail_after(size_t count) {
     allowed_allocations = count;

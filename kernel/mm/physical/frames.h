@@ -43,8 +43,18 @@ void split_run(FrameNumber first);
 /// Adds an owner to an allocated frame or run.
 void share(FrameNumber first);
 
+/// From now on the frame, which is allocated and no run, is FrameUse::Pageable, with these two words in its entry: whoever reclaims pages
+/// keeps it in its books, and is told when its last owner goes.
+void make_pageable(FrameNumber frame, uint32_t word0, uint32_t word1);
+
+/// Who is told that the last owner of a pageable frame has gone, just before the frame goes back. Must not allocate, nor touch its count.
+void set_pageable_listener(void (*gone)(FrameNumber frame));
+
 /// Frames handed out and not yet given back, those of runs included. Kept by the kernel, not by the lab's piece.
 size_t in_use();
+
+/// Frames handed out since the boot.
+size_t allocations();
 
 /// For tests of what happens without memory: the next `count` allocations (a run counts as one) succeed, every later one fails
 /// with Error::OutOfMemory although frames are free.

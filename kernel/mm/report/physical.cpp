@@ -29,6 +29,7 @@ const char* use_name(FrameUse use) {
     case FrameUse::Free: return "free";
     case FrameUse::Allocated: return "allocated";
     case FrameUse::Cached: return "cached";
+    case FrameUse::Pageable: return "pageable";
     }
     return "?";
 }

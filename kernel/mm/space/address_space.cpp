@@ -9,6 +9,7 @@
 #include "mm/heap/kmalloc.h"
 #include "mm/paging/tlb.h"
 #include "mm/physical/frame_table.h"
+#include "mm/space/pageable.h"
 #include "mm/space/present_pages.h"
 #include "mm/space/space.h"
 #include "mm/space/user_layout.h"
@@ -19,12 +20,12 @@ namespace {
 
 constinit AddressSpace* active_space = nullptr;
 
-void must_free(AddressSpace* space) {
-    KASSERT("an address space is a block of the heap", !kfree(space).is_error());
+void must_free(void* block) {
+    KASSERT("an address space, and its family, is a block of the heap", !kfree(block).is_error());
 }
 
-/// A space with an empty directory and no areas, and otherwise as `model`.
-Result<AddressSpace*> create_like(const AddressSpace& model) {
+/// A space with an empty directory and no areas, and otherwise as `model`; of this family.
+Result<AddressSpace*> create_like(const AddressSpace& model, Family& family) {
     auto* space = static_cast<AddressSpace*>(TRY(kmalloc(sizeof(AddressSpace))));
     *space = model;
     const Result<PageDirectory> directory = page_table::create();
@@ -40,8 +41,9 @@ Result<AddressSpace*> create_like(const AddressSpace& model) {
     }
     space->directory = directory.value();
     space->areas = set.value();
-    space->mapped = space->resident = space->large_pages = space->unreachable = 0;
+    space->mapped = space->resident = space->swapped = space->large_pages = space->unreachable = 0;
     space->last_area = nullptr;
+    join_family(*space, family);
     return space;
 }
 
@@ -60,7 +62,10 @@ Result<void> copy_area(const Copying& copying, const Area& area) {
     copying.to.mapped += area.range.pages();
     if (grants_nothing(area.protection)) copying.to.unreachable += area.range.pages();
     TRY(split_all_large_pages(copying.from, area));
-    return copying.share(&copying.from, &copying.to, area);
+    TRY(copying.share(&copying.from, &copying.to, area));
+    if (area.sharing == Sharing::Shared) return {};
+    note_dirty(copying.from, area.range); // the child's entries know nothing of it, and the parent's may go first
+    return copy_swap_entries(copying.from, copying.to, area);
 }
 
 void copy_next_area(void* context, const Area& area) {
@@ -79,22 +84,26 @@ Result<AddressSpace*> create(uint32_t random, const SpaceLimits& limits) {
     AddressSpace model;
     model.limits = limits;
     model.random = Random(random);
-    AddressSpace* const space = TRY(create_like(model));
-    choose_layout(*space);
+    auto* const family = static_cast<Family*>(TRY(kmalloc(sizeof(Family))));
+    *family = {};
+    const Result<AddressSpace*> space = create_like(model, *family);
+    if (space.is_error()) must_free(family);
+    else choose_layout(*space.value());
     return space;
 }
 
 void destroy(AddressSpace* space) {
     KASSERT("an address space that goes is not active", space != active_space);
     areas::for_each(space->areas, abandon_area, space);
-    KASSERT("every present page lies in an area", space->resident == 0);
+    KASSERT("every page lies in an area", space->resident == 0 && space->swapped == 0);
     areas::destroy(space->areas);
     KASSERT("a directory that is not active can go", !page_table::destroy(space->directory).is_error());
+    if (Family* const family = leave_family(*space)) must_free(family);
     must_free(space);
 }
 
 Result<AddressSpace*> fork(AddressSpace* space, SharePages share) {
-    AddressSpace* const child = TRY(create_like(*space));
+    AddressSpace* const child = TRY(create_like(*space, *space->family));
     Copying copying{*space, *child, share, {}};
     areas::for_each(space->areas, copy_next_area, &copying);
     if (!copying.result.is_error()) return child;
@@ -112,11 +121,14 @@ AddressSpace* active() { return active_space; }
 PageDirectory directory(const AddressSpace* space) { return space->directory; }
 const areas::Set* areas_of(const AddressSpace* space) { return space->areas; }
 SpaceLimits& limits(AddressSpace* space) { return space->limits; }
+uint32_t virtual_time(const AddressSpace* space) { return space->virtual_time; }
+void add_virtual_time(AddressSpace* space, uint32_t ticks) { space->virtual_time += ticks; }
 VirtAddr execute_line(const AddressSpace* space) { return space->execute_line; }
 
 SpaceStatistics statistics(const AddressSpace* space) {
     SpaceStatistics figures{.mapped = space->mapped,
                             .resident = space->resident,
+                            .swapped = space->swapped,
                             .shared = 0,
                             .page_tables = 1,
                             .areas = areas::count(space->areas)};

@@ -47,6 +47,7 @@ struct MapRequest {
 struct SpaceStatistics {
     size_t mapped;        ///< In areas.
     size_t resident;      ///< Present in its page tables.
+    size_t swapped;       ///< In the swap area.
     size_t shared;        ///< Of these, frames with more than one owner.
     size_t page_tables;   ///< Frames of page tables, the directory included.
     size_t areas;
@@ -84,6 +85,9 @@ PageDirectory directory(const AddressSpace* space);
 const areas::Set* areas_of(const AddressSpace* space);
 SpaceStatistics statistics(const AddressSpace* space);
 SpaceLimits& limits(AddressSpace* space);
+/// Timer ticks in which the space's process ran: its virtual time. Whoever keeps the time adds to it.
+uint32_t virtual_time(const AddressSpace* space);
+void add_virtual_time(AddressSpace* space, uint32_t ticks);
 /// One past the last address that may be executed: the limit of the code segment.
 VirtAddr execute_line(const AddressSpace* space);
 

@@ -4,8 +4,10 @@
 #include "mm/paging/tlb.h"
 #include "mm/physical/frame_memory.h"
 #include "mm/physical/frames.h"
+#include "mm/space/pageable.h"
 #include "mm/space/present_pages.h"
 #include "mm/space/space.h"
+#include "mm/space/swap_services.h"
 
 namespace mm::spaces {
 
@@ -67,12 +69,13 @@ PageState page_state(const AddressSpace* space, VirtAddr address) {
     const Pde pde = directory_entry(space->directory, address);
     uint32_t word = pde.word();
     if (pde.is_table()) word &= entry_of(frame_memory(pde.frame()), address).word(); // both levels must allow
-    if (!(word & entry_bits::kPresent)) return PageState::Absent;
+    if (!(word & entry_bits::kPresent)) return pde.is_table() && swap_entry(space, address) != SwapSlot(0) ? PageState::Swapped : PageState::Absent;
     return word & entry_bits::kWritable ? PageState::Writable : PageState::ReadOnly;
 }
 
 Result<void> add_page(AddressSpace* space, const Area& area, VirtAddr page, FrameNumber frame, PageSize size, Access access) {
     const size_t pages = static_cast<uint32_t>(size) / kPageSize;
+    if (space->swapped > 0 && swap_entry(space, page) != SwapSlot(0)) return Error::Exists;
     if (space->resident + pages > space->limits.resident) return Error::LimitReached;
     Rights rights = rights_of(area.protection);
     if constexpr (CONFIG_MEMORY_DEBUGGING) KASSERT("a page that is shown was absent", !is_present(space->directory, page));
@@ -83,6 +86,7 @@ Result<void> add_page(AddressSpace* space, const Area& area, VirtAddr page, Fram
         space->large_pages += size == PageSize::Large;
     }
     space->resident += pages;
+    if (size == PageSize::Small) note_shown(*space, area, page, frame);
     return {};
 }
 

@@ -29,15 +29,17 @@ Result<void> grow_stack(AddressSpace* space, const Area& stack, VirtAddr begin);
 enum class SlotContents : uint8_t { Empty, PageTable, LargePage };
 SlotContents slot_contents(const AddressSpace* space, VirtAddr address);
 
-/// What the CPU would find for a page, whoever asks: nothing, a page for reading, or one for writing as well.
-enum class PageState : uint8_t { Absent, ReadOnly, Writable };
+/// What the CPU would find for a page, whoever asks: nothing, a page for reading, or one for writing as well. Nothing as well for a page
+/// that is in the swap area, but its contents are not lost: the dispatcher brings a page back before it asks what its fault means, and its
+/// neighbours stay as they are.
+enum class PageState : uint8_t { Absent, ReadOnly, Writable, Swapped };
 PageState page_state(const AddressSpace* space, VirtAddr address);
 
 /// Shows `frame` (PageSize::Large: the run of 1024 that begins there) at `page`, which is absent and lies in `area`, and counts it.
 /// On success the caller's reference belongs to the page from now on.
 /// @param access  at most what the area grants
-/// @return Error::LimitReached (resident pages), OutOfMemory (a page table). Nothing has changed then, and the reference is still the
-///         caller's.
+/// @return Error::LimitReached (resident pages), OutOfMemory (a page table), Exists (the page is in the swap area). Nothing has changed
+///         then, and the reference is still the caller's.
 Result<void> add_page(AddressSpace* space, const Area& area, VirtAddr page, FrameNumber frame, PageSize size, Access access);
 
 /// The page table for the 4 MiB that `address` lies in, made if there is none; there must be no large page. Who shares many pages at once

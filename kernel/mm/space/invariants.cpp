@@ -19,6 +19,7 @@ struct Recount {
     Area copy_of_previous{};
     size_t mapped = 0;
     size_t resident = 0;
+    size_t swapped = 0;
     size_t large_pages = 0;
     size_t unreachable = 0;
     size_t areas = 0;
@@ -33,7 +34,7 @@ void check_page(const Area& area, const PresentPage& page) {
     KASSERT("a page is in reach of user code exactly if its area grants something",
             (page.rights.privilege == Privilege::User) == !grants_nothing(granted));
     const FrameInfo& frame = frame_table::info(page.frame);
-    KASSERT("a present page has a frame that is in use", frame.use == FrameUse::Allocated && frame.references > 0);
+    KASSERT("a present page has a frame that is in use", (frame.use == FrameUse::Allocated || frame.use == FrameUse::Pageable) && frame.references > 0);
     KASSERT("a large page has a run of its own, a small page a single frame",
             frame.order == (page.size == PageSize::Large ? kLargeOrder.value() : 0));
     KASSERT("a private page that may be written has no other owner",

@@ -10,7 +10,11 @@
 #include "mm/physical/frame_memory.h"
 #include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
+#include "mm/space/fault_services.h"
+#include "mm/space/pageable.h"
+#include "mm/space/pager.h"
 #include "mm/space/present_pages.h"
+#include "mm/space/reverse_map.h"
 #include "mm/space/space.h"
 
 namespace mm::spaces {
@@ -92,8 +96,10 @@ Result<void> enter(AddressSpace& space, const Area& area, VirtAddr page, FrameNu
 
 Result<void> make_page(AddressSpace& space, const Area& area, VirtAddr page) {
     if (space.resident >= space.limits.resident) return Error::LimitReached;
-    TRY(enter(space, area, page, TRY(first_contents(area, page))));
+    const FrameNumber frame = TRY(first_contents(area, page));
+    TRY(enter(space, area, page, frame));
     ++space.resident;
+    note_shown(space, area, page, frame);
     return {};
 }
 
@@ -158,6 +164,8 @@ void take_out_small_pages(AddressSpace& space, FrameNumber table, VirtAddr begin
 } // namespace
 
 void make_absent(AddressSpace& space, AddressRange range) {
+    note_dirty(space, range);
+    drop_swap_entries(space, range);
     for (VirtAddr begin = range.begin; begin < range.end;) {
         const VirtAddr end = slot_end(begin, range.end);
         const Pde pde = directory_entry(space.directory, begin);
@@ -224,6 +232,8 @@ void update_rights(AddressSpace& space, const Area& area) {
 }
 
 void abandon_pages(AddressSpace& space, AddressRange range) {
+    note_dirty(space, range);
+    drop_swap_entries(space, range);
     for (VirtAddr slot = range.begin; slot < range.end; slot = slot_end(slot, range.end)) {
         const Pde pde = directory_entry(space.directory, slot);
         if (pde.is_large_page()) {
@@ -254,6 +264,7 @@ Result<FrameNumber> own_frame(AddressSpace& space, VirtAddr page) {
     if (frame_table::info(frame).references == 1) return frame;
     const FrameNumber copy = TRY(copy_of(frame));
     TRY(enter(space, *area, page, copy));
+    note_shown(space, *area, page, copy);
     must_release(frame);
     return copy;
 }
@@ -267,6 +278,7 @@ Result<void> copy_into(AddressSpace* space, VirtAddr to, const void* from, size_
         const size_t count = std::min<size_t>(bytes - done, kPageSize - at.page_offset());
         const FrameNumber frame = TRY(own_frame(*space, VirtAddr(align_down(at.value(), kPageSize))));
         memcpy(frame_memory(frame).as<uint8_t>() + at.page_offset(), source + done, count);
+        if (frame_table::info(frame).use == FrameUse::Pageable) reverse_map::set_dirtied(frame, true); // no entry's dirty bit tells
         done += count;
     }
     return {};
@@ -276,7 +288,9 @@ Result<void> resolve_page(AddressSpace* space, VirtAddr address) {
     const Area* area = areas::find(space->areas, address);
     if (!area) return Error::NotMapped;
     const VirtAddr page(align_down(address.value(), kPageSize));
-    if (is_resident(space, page)) return {};
+    const PageState state = page_state(space, page);
+    if (state == PageState::Swapped) return pager::get()->bring_back(space, *area, page);
+    if (state != PageState::Absent) return {};
     return make_page(*space, *area, page);
 }
 

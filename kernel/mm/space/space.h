@@ -17,6 +17,8 @@
 
 namespace mm {
 
+struct Family;
+
 class AddressSpace {
 public:
     PageDirectory directory;
@@ -24,13 +26,18 @@ public:
     SpaceLimits limits;
     size_t mapped = 0;         ///< Pages in areas.
     size_t resident = 0;       ///< Pages present.
+    size_t swapped = 0;        ///< Pages that have swap entries.
     size_t large_pages = 0;    ///< Of the present ones, in units of 4 MiB.
     size_t unreachable = 0;    ///< Pages in areas that grant nothing: while there are any, checked copies must ask the areas.
     VirtAddr execute_line;     ///< One past the last page that may be executed; kExecutableBegin when there is none.
     VirtAddr heap_begin;
     VirtAddr heap_end;         ///< The break, in bytes.
     VirtAddr mapping_top;      ///< Where mappings begin, downwards.
+    uint32_t virtual_time = 0;  ///< Timer ticks in which its process ran.
     Random random;
+    Family* family = nullptr;               ///< Spaces that come from one another by fork() (pageable.h).
+    AddressSpace* next_in_family = nullptr;
+    AddressSpace* next_space = nullptr;     ///< Of all there are.
     const Area* last_area = nullptr;  ///< What find_area() found; null once any area changes.
 };
 

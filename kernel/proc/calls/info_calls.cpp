@@ -70,6 +70,7 @@ abi::FaultCounts fault_counts(const mm::fault::Counters& counters) {
         .object_copies = counters.of(How::ObjectCopy),
         .copied = counters.of(How::Copied),
         .last_owner = counters.of(How::LastOwner),
+        .swapped_in = counters.of(How::SwappedIn),
         .stack_growths = counters.stack_growths,
         .neighbours = counters.neighbours,
     };

@@ -26,6 +26,7 @@ inline constexpr FaultName kFaultWays[] = {
     {"copy of an object's page", &abi::FaultCounts::object_copies},
     {"copy-on-write", &abi::FaultCounts::copied},
     {"last owner", &abi::FaultCounts::last_owner},
+    {"swapped in", &abi::FaultCounts::swapped_in},
 };
 
 /// This process and the machine, at one moment.

@@ -1,0 +1,44 @@
+#include "reclaim_setup.h"
+
+#include <iterator>
+
+#include "boot_information.h"
+#include "lib/format.h"
+#include "lib/text.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/reclaim/swap_area.h"
+
+namespace {
+
+using mm::policy::Kind;
+
+constexpr const char* kNames[] = {"fifo", "clock", "aging", "two-lists", "working-set"};
+static_assert(std::size(kNames) == mm::policy::kKinds);
+
+bool is_word(const char* text, const char* word) {
+    const char* const rest = text_after(text, word);
+    return rest && (*rest == 0 || *rest == ' ');
+}
+
+Kind kind_of(const char* wanted) {
+    for (size_t i = 0; i < std::size(kNames); ++i) {
+        if (is_word(wanted, kNames[i])) return static_cast<Kind>(i);
+    }
+    print("policy: there are fifo, clock, aging, two-lists and working-set; taking clock\n");
+    return Kind::Clock;
+}
+
+} // namespace
+
+void start_reclaim() {
+    const char* const command_line = boot_information().command_line;
+    const char* const wanted = find_option(command_line, "policy");
+    if (!mm::swap_area::is_open() && !wanted) return;
+    if (mm::reclaim::initialize(wanted ? kind_of(wanted) : Kind::Clock).is_error()) {
+        print("swap: no memory for its books; pages stay in memory\n");
+        return;
+    }
+    const char* const torture = find_option(command_line, "torture");
+    const Result<uint32_t> n = torture ? parse_number(torture) : Error::NotFound;
+    if (!n.is_error()) mm::reclaim::set_torture(n.value());
+}

@@ -1,0 +1,378 @@
+/// @file
+/// The swap area's slots: the reference of lab 09-swap. The contract is mm/reclaim/swap.h.
+///
+/// Two tables: what each slot has (entries, a copy), and which slot each frame is the copy of. Everything follows from one rule: while a
+/// slot has entries and a copy, the entries together own one reference of the copy.
+#include "mm/reclaim/swap.h"
+
+#include <algorithm>
+#include <array>
+
+#include "lib/panic.h"
+#include "mm/paging/page_table.h"
+#include "mm/paging/tlb.h"
+#include "mm/paging/vmalloc.h"
+#include "mm/physical/frame_table.h"
+#include "mm/physical/frames.h"
+#include "mm/reclaim/swap_area.h"
+#include "mm/space/address_space.h"
+#include "mm/space/reverse_map.h"
+#include "mm/space/swap_services.h"
+
+namespace mm::swap {
+
+namespace {
+
+constexpr FrameNumber kNoFrame{0}; // frame 0 is reserved for ever
+constexpr SwapSlot kNoSlot{0};     // slot 0 is the header
+constexpr uint32_t kRetired = ~0u; ///< As a number of entries: never used (again).
+
+struct Slot {
+    uint32_t entries;
+    FrameNumber copy;
+    bool is_free() const { return entries == 0 && copy == kNoFrame; }
+};
+
+constinit Slot* slots = nullptr;
+constinit SwapSlot* slot_of_frame = nullptr;
+constinit uint32_t next_slot = 1; ///< Where the search for a free slot begins.
+constinit Statistics figures;
+
+uint32_t slot_count() { return static_cast<uint32_t>(swap_area::slots()); }
+Slot& at(SwapSlot slot) { return slots[slot.value()]; }
+SwapSlot& slot_with(FrameNumber frame) { return slot_of_frame[frame.value()]; }
+
+template <typename T>
+Result<T*> table_of(size_t count) {
+    void* const memory = TRY(vmalloc::allocate(count * sizeof(T)));
+    T* const table = static_cast<T*>(memory);
+    for (size_t i = 0; i < count; ++i) table[i] = T{};
+    return table;
+}
+
+void must_release(FrameNumber frame) { KASSERT("a page in memory has a reference of its frame", !frames::release(frame).is_error()); }
+
+// Copies.
+
+void set_copy(SwapSlot slot, FrameNumber frame) {
+    at(slot).copy = frame;
+    slot_with(frame) = slot;
+    ++figures.copies;
+}
+
+/// The slot has no copy any more. Whose reference the copy is, the caller knows.
+FrameNumber drop_copy(SwapSlot slot) {
+    const FrameNumber frame = at(slot).copy;
+    at(slot).copy = kNoFrame;
+    slot_with(frame) = kNoSlot;
+    --figures.copies;
+    return frame;
+}
+
+void count_free(SwapSlot slot) { figures.free += at(slot).is_free(); }
+
+void retire(SwapSlot slot) {
+    at(slot).entries = kRetired;
+    --figures.slots;
+}
+
+// Free slots.
+
+SwapSlot next_after(SwapSlot slot) { return SwapSlot(slot.value() + 1 == slot_count() ? 1 : slot.value() + 1); }
+
+/// A free slot, which is taken then: the next one from where the last was found. kNoSlot when there is none.
+SwapSlot take_slot() {
+    if (figures.free == 0) return kNoSlot;
+    SwapSlot slot(next_slot);
+    while (!at(slot).is_free()) slot = next_after(slot);
+    next_slot = next_after(slot).value();
+    --figures.free;
+    return slot;
+}
+
+/// Takes a slot from a copy that nobody has an entry of.
+bool free_a_kept_slot() {
+    for (uint32_t i = 1; i < slot_count(); ++i) {
+        if (slots[i].entries != 0 || slots[i].copy == kNoFrame) continue;
+        drop_copy(SwapSlot(i));
+        ++figures.free;
+        return true;
+    }
+    return false;
+}
+
+SwapSlot take_any_slot() {
+    if (figures.free == 0 && !free_a_kept_slot()) return kNoSlot;
+    return take_slot();
+}
+
+// Writing.
+
+/// A frame on its way out.
+struct Leaving {
+    FrameNumber frame;
+    SwapSlot slot = kNoSlot; ///< Where its contents are, or shall be.
+    bool must_write = false;
+    bool had_slot = false;
+};
+
+bool is_changed(FrameNumber frame) {
+    bool changed = reverse_map::was_dirtied(frame);
+    reverse_map::for_each(frame, [&](const Mapping& mapping) { changed |= mapping.entry->is_dirty(); });
+    return changed;
+}
+
+/// The slot was not written: it is retired, unless it has kept older contents for somebody.
+void give_up(Leaving& page) {
+    if (page.had_slot) drop_copy(page.slot);
+    retire(page.slot);
+    page.slot = kNoSlot;
+}
+
+/// Writes pages [first, end), whose slots follow one another.
+void write_run(std::span<Leaving> run) {
+    std::array<FrameNumber, kCluster> frames;
+    for (size_t i = 0; i < run.size(); ++i) frames[i] = run[i].frame;
+    if (!swap_area::write(run[0].slot, {frames.data(), run.size()}).is_error()) return;
+    for (Leaving& page : run) {
+        if (swap_area::write(page.slot, {&page.frame, 1}).is_error()) give_up(page);
+    }
+}
+
+void write_all(std::span<Leaving> pages) {
+    for (size_t begin = 0; begin < pages.size();) {
+        size_t end = begin + 1;
+        if (pages[begin].must_write && pages[begin].slot != kNoSlot) {
+            while (end < pages.size() && end - begin < kCluster && pages[end].must_write &&
+                   pages[end].slot.value() == pages[end - 1].slot.value() + 1)
+                ++end;
+            write_run(pages.subspan(begin, end - begin));
+        }
+        begin = end;
+    }
+}
+
+/// The slot for a frame, its own or a free one. It has one more entry until finish(), so that nobody else takes it meanwhile.
+Leaving choose_slot(FrameNumber frame, bool changed) {
+    Leaving page{.frame = frame, .slot = slot_with(frame), .must_write = true};
+    if (page.slot != kNoSlot) {
+        page.must_write = changed;
+        page.had_slot = true;
+    } else {
+        page.slot = take_any_slot();
+    }
+    if (page.slot != kNoSlot) ++at(page.slot).entries;
+    return page;
+}
+
+/// Ends what choose_slot() began. The frame is no copy any more. @return whether the slot's entries had owned a reference of it
+bool leave_copy(const Leaving& page) {
+    Slot& slot = at(page.slot);
+    --slot.entries;
+    if (page.had_slot) drop_copy(page.slot);
+    return page.had_slot && slot.entries > 0;
+}
+
+/// The entries that lead to the frame lead to its slot now. Returns how many there were.
+uint32_t replace_entries(FrameNumber frame, SwapSlot slot) {
+    return reverse_map::for_each(frame, [&](const Mapping& mapping) {
+        *mapping.entry = Pte::swapped(slot);
+        if (spaces::directory(mapping.space) == active_directory()) tlb::invalidate_page(mapping.page);
+        spaces::count_swapped_out(mapping.space);
+    });
+}
+
+/// The contents are safe: the frame goes.
+void finish(const Leaving& page) {
+    const bool held = leave_copy(page);
+    const uint32_t mappings = replace_entries(page.frame, page.slot);
+    at(page.slot).entries += mappings;
+    for (uint32_t i = 0; i < mappings + held; ++i) must_release(page.frame);
+    count_free(page.slot);
+    ++figures.pages_out;
+    figures.clean_out += !page.must_write;
+}
+
+size_t swap_out_batch(std::span<const FrameNumber> frames) {
+    std::array<Leaving, kCluster> pages;
+    for (size_t i = 0; i < frames.size(); ++i) pages[i] = choose_slot(frames[i], is_changed(frames[i]));
+    write_all({pages.data(), frames.size()});
+    size_t out = 0;
+    for (size_t i = 0; i < frames.size(); ++i) {
+        if (pages[i].slot == kNoSlot) continue;
+        finish(pages[i]);
+        ++out;
+    }
+    return out;
+}
+
+// Reading.
+
+bool is_worth_reading(SwapSlot slot) {
+    const Slot& one = at(slot);
+    return one.entries > 0 && one.entries != kRetired && one.copy == kNoFrame;
+}
+
+/// The slots around one that are read with it: [first, end).
+struct Block {
+    SwapSlot first, end;
+};
+
+Block block_around(SwapSlot slot) {
+    const uint32_t begin = std::max<uint32_t>(align_down(slot.value(), kCluster), 1);
+    const uint32_t stop = std::min<uint32_t>(align_down(slot.value(), kCluster) + kCluster, slot_count());
+    uint32_t first = slot.value(), end = slot.value() + 1;
+    while (first > begin && is_worth_reading(SwapSlot(first - 1))) --first;
+    while (end < stop && is_worth_reading(SwapSlot(end))) ++end;
+    return {SwapSlot(first), SwapSlot(end)};
+}
+
+/// Takes a frame for each slot of the block, or as many as there are around `slot`.
+Result<Block> take_frames(SwapSlot slot, Block block, std::array<FrameNumber, kCluster>& frames) {
+    frames[slot.value() % kCluster] = TRY(frames::allocate(Zone::High, Contents::Unspecified));
+    uint32_t first = slot.value(), end = slot.value() + 1;
+    const auto take = [&](uint32_t number) {
+        const Result<FrameNumber> frame = frames::allocate(Zone::High, Contents::Unspecified);
+        if (!frame.is_error()) frames[number % kCluster] = frame.value();
+        return !frame.is_error();
+    };
+    while (end < block.end.value() && take(end)) ++end;
+    while (first > block.first.value() && take(first - 1)) --first;
+    return Block{SwapSlot(first), SwapSlot(end)};
+}
+
+/// Reads the slot, and its neighbours as far as that goes: all become copies.
+Result<void> read_with_neighbours(SwapSlot slot) {
+    std::array<FrameNumber, kCluster> frames;
+    const Block block = TRY(take_frames(slot, block_around(slot), frames));
+    const uint32_t first = block.first.value(), end = block.end.value();
+    const bool all = !swap_area::read(block.first, {&frames[first % kCluster], end - first}).is_error();
+    const FrameNumber own = frames[slot.value() % kCluster];
+    const bool alone = all || !swap_area::read(slot, {&own, 1}).is_error();
+    for (uint32_t number = first; number < end; ++number) {
+        const FrameNumber frame = frames[number % kCluster];
+        if (all || (alone && SwapSlot(number) == slot)) {
+            set_copy(SwapSlot(number), frame); // its first reference is the entries'
+            figures.read_ahead += SwapSlot(number) != slot;
+        } else {
+            must_release(frame);
+        }
+    }
+    return alone ? Error::None : Error::DeviceError;
+}
+
+} // namespace
+
+Result<void> initialize() {
+    slots = TRY(table_of<Slot>(slot_count()));
+    slot_of_frame = TRY(table_of<SwapSlot>(frame_table::frame_count()));
+    figures = {};
+    figures.slots = slot_count();
+    for (uint32_t i = 0; i < slot_count(); ++i) {
+        if (i == 0 || swap_area::is_bad(SwapSlot(i))) retire(SwapSlot(i));
+    }
+    figures.free = figures.slots;
+    next_slot = 1;
+    return {};
+}
+
+size_t swap_out(std::span<const FrameNumber> frames) {
+    size_t out = 0;
+    for (size_t done = 0; done < frames.size(); done += kCluster)
+        out += swap_out_batch(frames.subspan(done, std::min(kCluster, frames.size() - done)));
+    return out;
+}
+
+Result<void> swap_in(AddressSpace* space, const Area& area, VirtAddr page) {
+    const SwapSlot slot = spaces::swap_entry(space, page);
+    const FrameNumber frame = TRY(load(slot));
+    const bool is_own = frame_table::info(frame).references == 1;
+    const Access access = area.protection.write && is_own ? Access::ReadWrite : Access::ReadOnly;
+    const Result<void> shown = spaces::show_swapped(space, area, page, frame, access);
+    if (!shown.is_error()) return {};
+    // Back to where it was: the entry counts again, and the reference is the entries'.
+    if (++at(slot).entries > 1) must_release(frame);
+    --figures.pages_in;
+    return shown;
+}
+
+Result<SwapSlot> store(FrameNumber frame, bool changed) {
+    Leaving page = choose_slot(frame, changed);
+    if (page.slot == kNoSlot) return Error::NoSpace;
+    if (page.must_write) write_run({&page, 1});
+    if (page.slot == kNoSlot) return Error::DeviceError;
+    if (leave_copy(page)) must_release(frame); // the rest goes with the caller's reference
+    ++at(page.slot).entries;
+    ++figures.pages_out;
+    figures.clean_out += !page.must_write;
+    return page.slot;
+}
+
+Result<FrameNumber> load(SwapSlot slot) {
+    Slot& one = at(slot);
+    const bool hit = one.copy != kNoFrame;
+    if (!hit) TRY(read_with_neighbours(slot));
+    ++figures.pages_in;
+    figures.cache_hits += hit;
+    const FrameNumber frame = one.copy;
+    // With the last entry its reference of the copy becomes the caller's.
+    if (--one.entries > 0) frames::share(frame);
+    return frame;
+}
+
+void share(SwapSlot slot) { ++at(slot).entries; }
+
+void release(SwapSlot slot) {
+    Slot& one = at(slot);
+    if (--one.entries > 0) return;
+    if (one.copy == kNoFrame) {
+        ++figures.free;
+        return;
+    }
+    const FrameNumber frame = one.copy;
+    if (frame_table::info(frame).references == 1) {
+        drop_copy(slot);
+        ++figures.free;
+    }
+    must_release(frame);
+}
+
+Result<void> clean(FrameNumber frame) {
+    Leaving page = choose_slot(frame, true);
+    if (page.slot == kNoSlot) return Error::NoSpace;
+    write_run({&page, 1});
+    if (page.slot == kNoSlot) return Error::DeviceError;
+    --at(page.slot).entries;
+    if (!page.had_slot) set_copy(page.slot, frame);
+    return {};
+}
+
+void forget(FrameNumber frame) {
+    const SwapSlot slot = slot_with(frame);
+    if (slot == kNoSlot) return;
+    drop_copy(slot);
+    count_free(slot);
+}
+
+size_t shrink(size_t count) {
+    size_t given = 0;
+    for (uint32_t i = 1; i < slot_count() && given < count; ++i) {
+        const Slot& one = slots[i];
+        if (one.entries == 0 || one.copy == kNoFrame || frame_table::info(one.copy).references > 1) continue;
+        must_release(drop_copy(SwapSlot(i)));
+        ++given;
+    }
+    return given;
+}
+
+SwapSlot slot_of(FrameNumber frame) { return slot_with(frame); }
+uint32_t entries(SwapSlot slot) { return at(slot).entries == kRetired ? 0 : at(slot).entries; }
+
+bool holds(FrameNumber frame) {
+    const SwapSlot slot = slot_with(frame);
+    return slot != kNoSlot && at(slot).entries > 0;
+}
+
+Statistics statistics() { return figures; }
+
+} // namespace mm::swap
