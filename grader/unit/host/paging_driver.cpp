@@ -336,8 +336,8 @@ void PagingDriver::check_page(size_t number, uint32_t page, uint32_t pde, uint32
     const VirtAddr address(page << kPageShift);
     const std::string where = text(when, ": page ", address, number == 0 ? " of the kernel's directory" : "");
     journal_.require(entry.present == model.present, where, model.present ? " should be mapped, and is not" : " should not be mapped, and is");
-    journal_.require(entry.absent_word == model.swap_entry, where, model.swap_entry ? " should have its swap entry: " : " should be empty: ",
-                     model.swap_entry, ", and its entry is ", entry.absent_word);
+    journal_.require(entry.absent_word == model.swap_entry, where, model.swap_entry ? " should have its swap entry, " : " should be empty, ",
+                     VirtAddr(model.swap_entry), ", and its PTE is ", VirtAddr(entry.absent_word));
     journal_.require(entry.frame == model.frame, where, " should map ", model.frame, ", and maps ", entry.frame);
     journal_.require(entry.rights == model.rights, where, " should be ", show(model.rights), ", and is ", show(entry.rights));
     journal_.require(!entry.pat, where, " has bit 7 (PAT) of its PTE set");
@@ -445,6 +445,23 @@ Request PagingDriver::random_request() {
     return request;
 }
 
+/// Pages from `begin` on go to the swap area, up to the end of their page table. Often all around them is unmapped then, so that there
+/// are page tables with swap entries alone.
+void PagingDriver::swap_out_some(size_t number, VirtAddr begin) {
+    const uint32_t table = align_down(begin.value(), kLargePageSize);
+    const uint32_t room = (table + (kLargePageSize - 1) - begin.value()) / kPageSize + 1;
+    const auto pages = static_cast<uint32_t>(source_.between(1, std::min(room, 40u)));
+    const auto slot = static_cast<uint32_t>(source_.between(1, (1 << 24) - 64));
+    for (uint32_t i = 0; i < pages; ++i) swap_out(number, begin + i * kPageSize, mm::SwapSlot(slot + i));
+    if (source_.one_in(2)) return;
+    const auto unmap = [&](VirtAddr start, uint32_t count) {
+        if (count == 0) return;
+        call({.verb = Request::Verb::Unmap, .directory = number, .start = start, .first = {}, .count = count, .rights = {}});
+    };
+    unmap(VirtAddr(table), (begin.value() - table) / kPageSize);
+    unmap(begin + pages * kPageSize, room - pages);
+}
+
 void PagingDriver::step() {
     switch (source_.below(16)) {
     case 0:
@@ -477,11 +494,8 @@ void PagingDriver::step() {
     }
     case 8: {
         const size_t number = source_.below(spaces_.size());
-        const uint32_t begin = random_address().value();
-        const auto slot = static_cast<uint32_t>(source_.between(1, (1 << 24) - 64));
-        const auto pages = static_cast<uint32_t>(source_.between(1, 40));
-        for (uint32_t i = 0; i < pages && spaces_[number].exists && begin + i * kPageSize < mm::kUserEnd; ++i)
-            swap_out(number, VirtAddr(begin + i * kPageSize), mm::SwapSlot(slot + i));
+        const VirtAddr begin = random_address();
+        if (spaces_[number].exists && begin.value() < mm::kUserEnd) swap_out_some(number, begin);
         return;
     }
     default: call(random_request());

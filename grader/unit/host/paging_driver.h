@@ -81,6 +81,7 @@ private:
         std::map<uint32_t, ModelSlot> user;
         bool exists = true;
     };
+    void swap_out_some(size_t directory, VirtAddr begin);
     Request random_request();
     VirtAddr random_address();
     std::set<Error> errors(const Request& request);
