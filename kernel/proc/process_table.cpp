@@ -44,8 +44,14 @@ Result<Process*> take() {
 }
 
 void add(Process& process) {
-    process.pid = free_number();
-    next_number = process.pid == kLastNumber ? 1 : process.pid + 1;
+    const ProcessId number = free_number();
+    next_number = number == kLastNumber ? 1 : number + 1;
+    add_as(process, number);
+}
+
+void add_as(Process& process, ProcessId number) {
+    KASSERT("the number of a process is free", !slot_of(number));
+    process.pid = number;
     slot_of(process.pid) = &process;
     Process** const link = link_to(process.pid);
     process.next_by_number = *link;

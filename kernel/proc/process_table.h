@@ -12,6 +12,9 @@ Result<Process*> take();
 /// Gives it the next number, and puts it into the list of all.
 void add(Process& process);
 
+/// Gives it this number, which nobody has: for processes of the kernel's own, as 1 belongs to the first program.
+void add_as(Process& process, ProcessId number);
+
 /// Takes it out of the list of all, when it was in it, and gives the record back.
 void give_back(Process& process);
 

@@ -10,6 +10,8 @@ namespace proc::reclaimer {
 
 namespace {
 
+constexpr ProcessId kNumber = kMaxProcesses - 1;
+
 constinit WaitQueue wanted;
 
 void run() {
@@ -32,7 +34,7 @@ void start() {
     self.kernel_stack_top = stack.value();
     self.context = i386::prepare_stack(stack.value(), run);
     set_name(self, "reclaimer");
-    process_table::add(self);
+    process_table::add_as(self, kNumber);
     scheduler::make_ready(self);
     mm::reclaim::set_waker(wake);
 }
