@@ -1,7 +1,5 @@
 #include "reclaim_setup.h"
 
-#include <iterator>
-
 #include "boot_information.h"
 #include "lib/format.h"
 #include "lib/text.h"
@@ -12,17 +10,14 @@ namespace {
 
 using mm::policy::Kind;
 
-constexpr const char* kNames[] = {"fifo", "clock", "aging", "two-lists", "working-set"};
-static_assert(std::size(kNames) == mm::policy::kKinds);
-
 bool is_word(const char* text, const char* word) {
     const char* const rest = text_after(text, word);
     return rest && (*rest == 0 || *rest == ' ');
 }
 
 Kind kind_of(const char* wanted) {
-    for (size_t i = 0; i < std::size(kNames); ++i) {
-        if (is_word(wanted, kNames[i])) return static_cast<Kind>(i);
+    for (unsigned i = 0; i < mm::policy::kKinds; ++i) {
+        if (is_word(wanted, mm::reclaim::kind_name(static_cast<Kind>(i)))) return static_cast<Kind>(i);
     }
     print("policy: there are fifo, clock, aging, two-lists and working-set; taking clock\n");
     return Kind::Clock;

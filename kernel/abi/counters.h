@@ -37,10 +37,27 @@ struct TlbCounts {
     uint32_t switches_without;     ///< Switches of processes that forgot nothing: to a kernel thread, or the same directory.
 };
 
+/// What was taken out of memory, and brought back (docs/swap.md). All 0 without a swap area.
+struct ReclaimCounts {
+    uint32_t victims;         ///< Pages that the policy chose.
+    uint32_t stayed;          ///< Of these, that could not leave: no slot was free, or the disk failed.
+    uint32_t pages_out;       ///< Pages of programs that left for the swap area.
+    uint32_t clean_out;       ///< Of these, that needed no write: the slot had their contents still.
+    uint32_t pages_in;        ///< Pages that came back.
+    uint32_t cache_hits;      ///< Of these, that were in memory still, or already.
+    uint32_t read_ahead;      ///< Pages that were read together with others.
+    uint32_t files_out;       ///< Pages of files that were dropped.
+    uint32_t wakeups;         ///< Of the reclaimer's thread.
+    uint32_t direct;          ///< Times that somebody had to take pages himself.
+    uint32_t disk_reads, disk_writes;  ///< Commands to the swap area's disk.
+    uint32_t slots, slots_free;        ///< Now: pages that the swap area has room for.
+};
+
 /// Of the whole machine.
 struct Counters {
     FaultCounts faults;
     TlbCounts tlb;
+    ReclaimCounts reclaim;
     uint32_t switches, preemptions;             ///< From one process to another; of these, because a slice was over.
     uint32_t system_calls;
     uint32_t timer_interrupts, idle_interrupts; ///< Of these, that found nobody to run.

@@ -23,7 +23,7 @@ enum class ProcessState : uint32_t { Ready = 0, Running, Sleeping, Waiting, Zomb
 struct ProcessInfo {
     uint32_t pid, parent;
     ProcessState state;
-    uint32_t mapped_pages, resident_pages, shared_pages, page_table_frames;
+    uint32_t mapped_pages, resident_pages, swapped_pages, shared_pages, page_table_frames;
     uint32_t milliseconds;   ///< Of CPU time, from the timer's ticks.
     char name[kMaxProcessName];
     FaultCounts faults;
@@ -36,6 +36,7 @@ struct MemoryInfo {
     uint32_t processes;
     uint32_t faults, signals;
     uint32_t file_frames;    ///< Of those in use: pages of files.
+    uint32_t swap_slots, swap_free;  ///< Pages that the swap area has room for, and of these unused; 0 without one.
 };
 
 } // namespace abi

@@ -46,6 +46,9 @@ std::span<const Command> memory_commands();
 /// Memory that is contiguous in virtual addresses only, and device memory.
 std::span<const Command> vmalloc_commands();
 
+/// Swap and reclaim.
+std::span<const Command> swap_commands();
+
 /// The heap: caches, blocks, findings, leaks.
 std::span<const Command> heap_commands();
 

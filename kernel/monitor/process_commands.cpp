@@ -46,13 +46,13 @@ Result<void> show_processes(const Words&) {
 /// Sizes are in KiB.
 Result<void> show_spaces(const Words&) {
     constexpr size_t kib = kPageSize / 1024;
-    print("  PID DIRECTORY   MAPPED RESIDENT   SHARED   TABLES  AREAS NAME\n");
+    print("  PID DIRECTORY   MAPPED RESIDENT  SWAPPED   SHARED   TABLES  AREAS NAME\n");
     proc::for_each(
         [](void*, Process& process) {
             if (!process.space) return;
             const mm::SpaceStatistics figures = mm::spaces::statistics(process.space);
-            print("{5} {x8} {7} K {7} K {7} K {7} K {6} {}\n", process.pid, mm::spaces::directory(process.space).frame.address(),
-                  figures.mapped * kib, figures.resident * kib, figures.shared * kib, figures.page_tables * kib, figures.areas,
+            print("{5} {x8} {7} K {7} K {7} K {7} K {7} K {6} {}\n", process.pid, mm::spaces::directory(process.space).frame.address(),
+                  figures.mapped * kib, figures.resident * kib, figures.swapped * kib, figures.shared * kib, figures.page_tables * kib, figures.areas,
                   static_cast<const char*>(process.name));
         },
         nullptr);

@@ -24,7 +24,8 @@ namespace mm::reclaim {
 namespace {
 
 constinit bool initialized = false;
-constinit bool has_swap = false;
+constinit bool swaps = false;
+constinit policy::Kind kind_in_force = policy::Kind::Clock;
 constinit size_t limit = 0;
 constinit size_t torture = 0;
 constinit size_t next_torture = 0;       ///< When frames::allocations() reaches this.
@@ -69,7 +70,7 @@ Result<void> evict_object_page(FrameNumber frame, MemoryObject& object) {
     const size_t index = reverse_map::index_of(frame);
     SwapSlot slot;
     if (object.is_shared_memory) {
-        if (!has_swap) return Error::NoSpace;
+        if (!swaps) return Error::NoSpace;
         slot = TRY(swap::store(frame, usage.dirty));
     }
     hide(frame);
@@ -80,7 +81,7 @@ Result<void> evict_object_page(FrameNumber frame, MemoryObject& object) {
 
 /// Whether every reference of the frame is known: else somebody in the kernel works with it just now.
 bool is_explained(FrameNumber frame) {
-    const size_t known = page_usage::of(frame).mappings + (reverse_map::object_of(frame) ? 1 : 0) + (has_swap && swap::holds(frame) ? 1 : 0);
+    const size_t known = page_usage::of(frame).mappings + (reverse_map::object_of(frame) ? 1 : 0) + (swaps && swap::holds(frame) ? 1 : 0);
     return frame_table::info(frame).references == known;
 }
 
@@ -88,7 +89,7 @@ Result<void> evict(FrameNumber frame) {
     if (victim_listener) victim_listener(frame);
     if (!is_explained(frame)) return Error::Busy;
     if (MemoryObject* const object = reverse_map::object_of(frame)) return evict_object_page(frame, *object);
-    if (!has_swap) return Error::NoSpace;
+    if (!swaps) return Error::NoSpace;
     if (swap::swap_out({&frame, 1}) == 0) return Error::DeviceError;
     ++counts.anonymous;
     return {};
@@ -118,7 +119,7 @@ void page_came(FrameNumber frame) { policy::page_in(frame); }
 
 void page_gone(FrameNumber frame) {
     policy::page_out(frame);
-    if (has_swap) swap::forget(frame);
+    if (swaps) swap::forget(frame);
 }
 
 Result<void> bring_back(AddressSpace* space, const Area& area, VirtAddr page) { return swap::swap_in(space, area, page); }
@@ -136,8 +137,9 @@ bool is_torture_due() {
 
 Result<void> initialize(policy::Kind kind) {
     TRY(policy::initialize(kind));
-    has_swap = swap_area::is_open();
-    if (has_swap) {
+    kind_in_force = kind;
+    swaps = swap_area::is_open();
+    if (swaps) {
         TRY(swap::initialize());
         swap_store::set(kStore);
     }
@@ -148,6 +150,15 @@ Result<void> initialize(policy::Kind kind) {
 }
 
 bool is_initialized() { return initialized; }
+bool has_swap() { return swaps; }
+
+const char* kind_name(policy::Kind kind) {
+    static constexpr const char* kNames[] = {"fifo", "clock", "aging", "two-lists", "working-set"};
+    static_assert(std::size(kNames) == policy::kKinds);
+    return kNames[static_cast<unsigned>(kind)];
+}
+
+const char* policy_name() { return kind_name(kind_in_force); }
 
 Result<FrameNumber> take_one() {
     const FrameNumber victim = TRY(policy::choose_victim());
@@ -159,7 +170,7 @@ Result<FrameNumber> take_one() {
 }
 
 size_t take_pages(size_t count) {
-    const size_t copies = has_swap ? swap::shrink(count) : 0; // nobody has looked at them yet
+    const size_t copies = swaps ? swap::shrink(count) : 0; // nobody has looked at them yet
     return copies + take_victims(count - copies);
 }
 

@@ -27,6 +27,12 @@ inline constexpr size_t kBatch = 8;
 /// @return Error::OutOfMemory
 Result<void> initialize(policy::Kind kind);
 bool is_initialized();
+/// Whether pages can leave for a swap area.
+bool has_swap();
+/// What `policy=` on the command line calls a kind: "clock".
+const char* kind_name(policy::Kind kind);
+/// The kind in force.
+const char* policy_name();
 
 /// Takes up to `count` pages. @return how many frames that gave back
 size_t take_pages(size_t count);

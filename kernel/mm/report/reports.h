@@ -63,6 +63,9 @@ void faults(const fault::Counters& counters);
 /// What the memory subsystem counts: page faults, frames.
 void vmstat();
 
+/// The swap area, its slots, the policy, and what the reclaimer did.
+void swap();
+
 /// What a page fault of the kernel at a user address came close to, in the active address space. nullptr for any other address. For
 /// set_fault_namer().
 const char* explain_user_fault(VirtAddr address);

@@ -6,6 +6,8 @@
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_cache.h"
 #include "mm/physical/frames.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/reclaim/swap.h"
 #include "mm/report/reports.h"
 
 namespace mm::report {
@@ -33,6 +35,24 @@ void print_tlb() {
     part("switches without forgetting", counters.switches_without);
 }
 
+void print_reclaim() {
+    if (!reclaim::is_initialized()) return;
+    const reclaim::Counters& counters = reclaim::counters();
+    if (reclaim::has_swap()) {
+        const swap::Statistics swap = swap::statistics();
+        line("pages swapped out", swap.pages_out);
+        part("without a write", swap.clean_out);
+        line("pages swapped in", swap.pages_in);
+        part("in memory still or already", swap.cache_hits);
+        line("read together with others", swap.read_ahead);
+    }
+    line("pages of files dropped", counters.files);
+    line("victims chosen", counters.victims);
+    part("that had to stay", counters.stayed);
+    line("wake-ups of the reclaimer", counters.wakeups);
+    line("direct reclaims", counters.safe_points + counters.made_room);
+}
+
 } // namespace
 
 void faults(const Counters& counters) {
@@ -49,6 +69,7 @@ void faults(const Counters& counters) {
 void vmstat() {
     faults(fault::counters());
     print_tlb();
+    print_reclaim();
     size_t free = 0, zeroed = 0;
     for (const Zone zone : kAllZones) {
         free += frame_allocator::free_frames(zone) + frame_cache::hot_count(zone);

@@ -16,6 +16,9 @@
 #include "mm/physical/frame_cache.h"
 #include "mm/physical/frames.h"
 #include "mm/physical/watermarks.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/reclaim/swap.h"
+#include "mm/reclaim/swap_area.h"
 #include "mm/report/reports.h"
 #include "mm/space/address_space.h"
 #include "mm/space/user_memory.h"
@@ -87,6 +90,29 @@ abi::TlbCounts tlb_counts() {
     };
 }
 
+abi::ReclaimCounts reclaim_counts() {
+    const mm::reclaim::Counters& counters = mm::reclaim::counters();
+    abi::ReclaimCounts counts{};
+    counts.victims = counters.victims;
+    counts.stayed = counters.stayed;
+    counts.files_out = counters.files;
+    counts.wakeups = counters.wakeups;
+    counts.direct = counters.safe_points + counters.made_room;
+    if (!mm::reclaim::has_swap()) return counts;
+    const mm::swap::Statistics swap = mm::swap::statistics();
+    const mm::swap_area::Statistics& disk = mm::swap_area::statistics();
+    counts.pages_out = swap.pages_out;
+    counts.clean_out = swap.clean_out;
+    counts.pages_in = swap.pages_in;
+    counts.cache_hits = swap.cache_hits;
+    counts.read_ahead = swap.read_ahead;
+    counts.disk_reads = disk.reads;
+    counts.disk_writes = disk.writes;
+    counts.slots = swap.slots;
+    counts.slots_free = swap.free;
+    return counts;
+}
+
 void describe(const Process& process, abi::ProcessInfo& info) {
     info.pid = process.pid;
     info.parent = process.parent == nullptr ? 0 : process.parent->pid;
@@ -98,6 +124,7 @@ void describe(const Process& process, abi::ProcessInfo& info) {
     const mm::SpaceStatistics space = mm::spaces::statistics(process.space);
     info.mapped_pages = space.mapped;
     info.resident_pages = space.resident;
+    info.swapped_pages = space.swapped;
     info.shared_pages = space.shared;
     info.page_table_frames = space.page_tables;
 }
@@ -136,6 +163,11 @@ Result<uint32_t> memory_info(const Arguments& arguments) {
     info.vmalloc_pages = mm::vmalloc::statistics().pages;
     info.file_frames = mm::file_frames();
     info.processes = count();
+    if (mm::reclaim::has_swap()) {
+        const mm::swap::Statistics swap = mm::swap::statistics();
+        info.swap_slots = swap.slots;
+        info.swap_free = swap.free;
+    }
     info.faults = mm::fault::counters().faults();
     info.signals = mm::fault::counters().of(mm::fault::Outcome::Signal);
     TRY(mm::write_user(VirtAddr(arguments[0]), info));
@@ -170,6 +202,7 @@ Result<uint32_t> counters(const Arguments& arguments) {
     abi::Counters all{};
     all.faults = fault_counts(mm::fault::counters());
     all.tlb = tlb_counts();
+    all.reclaim = reclaim_counts();
     all.switches = scheduled.switches;
     all.preemptions = scheduled.preemptions;
     all.system_calls = system_calls::count();

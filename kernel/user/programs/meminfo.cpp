@@ -26,6 +26,10 @@ int main() {
     row("  of these, pages of files", info.file_frames);
     row("free", free);
     row("  of these, cleared already", info.cached_zeroed);
+    if (info.swap_slots > 0) {
+        row("swap", info.swap_slots);
+        row("  of these, free", info.swap_free);
+    }
     printf("\n  %-28s %7u\n  %-28s %7u\n  %-28s %7u\n", "processes", info.processes, "page faults", info.faults, "signals", info.signals);
     return 0;
 }

@@ -30,6 +30,25 @@ void show_tlb(const abi::TlbCounts& tlb) {
     line("switches without forgetting", 2, tlb.switches_without);
 }
 
+/// Nothing where there is no swap area.
+void show_reclaim(const abi::ReclaimCounts& reclaim) {
+    if (reclaim.slots == 0 && reclaim.victims == 0) return;
+    line("pages swapped out", 0, reclaim.pages_out);
+    line("without a write", 2, reclaim.clean_out);
+    line("pages swapped in", 0, reclaim.pages_in);
+    line("in memory still or already", 2, reclaim.cache_hits);
+    line("read together with others", 0, reclaim.read_ahead);
+    line("pages of files dropped", 0, reclaim.files_out);
+    line("victims chosen", 0, reclaim.victims);
+    line("that had to stay", 2, reclaim.stayed);
+    line("wake-ups of the reclaimer", 0, reclaim.wakeups);
+    line("direct reclaims", 0, reclaim.direct);
+    line("swap disk, reads", 0, reclaim.disk_reads);
+    line("swap disk, writes", 0, reclaim.disk_writes);
+    line("swap slots", 0, reclaim.slots);
+    line("free", 2, reclaim.slots_free);
+}
+
 int failed(const char* what, int error) {
     printf("vmstat: %s%s%s\n", what, *what ? ": " : "", error_text(error));
     return 1;
@@ -40,6 +59,7 @@ int show_all() {
     if (const int error = counters(&now); error < 0) return failed("", error);
     show_faults(now.faults);
     show_tlb(now.tlb);
+    show_reclaim(now.reclaim);
     line("frames, free", 0, now.frames_free);
     line("frames, free and zeroed", 0, now.frames_zeroed);
     line("frames, in use", 0, now.frames_in_use);
@@ -61,17 +81,17 @@ int show_process(const char* word) {
     return 0;
 }
 
-void heading() { printf("FAULTS  ZERO ZEROED OBJECT   COW OWNER GROWN SWITCH  CALLS IDLE    FREE  IN USE\n"); }
+void heading() { printf("FAULTS  ZERO ZEROED OBJECT   COW OWNER    IN   OUT SWITCH  CALLS IDLE    FREE  IN USE\n"); }
 
 /// What came between two moments; the last two columns are of the second.
 void row(const abi::Counters& before, const abi::Counters& now) {
     const auto came = [&](uint32_t abi::FaultCounts::*count) { return now.faults.*count - before.faults.*count; };
     const uint32_t timer = now.timer_interrupts - before.timer_interrupts;
     const uint32_t idle = timer ? (now.idle_interrupts - before.idle_interrupts) * 100 / timer : 0;
-    printf("%6u %5u %6u %6u %5u %5u %5u %6u %6u %3u%% %7u %7u\n", now.faults.all() - before.faults.all(),
+    printf("%6u %5u %6u %6u %5u %5u %5u %5u %6u %6u %3u%% %7u %7u\n", now.faults.all() - before.faults.all(),
            came(&abi::FaultCounts::zero_frames), came(&abi::FaultCounts::zeroed),
            came(&abi::FaultCounts::object_pages) + came(&abi::FaultCounts::object_copies), came(&abi::FaultCounts::copied),
-           came(&abi::FaultCounts::last_owner), came(&abi::FaultCounts::stack_growths), now.switches - before.switches,
+           came(&abi::FaultCounts::last_owner), came(&abi::FaultCounts::swapped_in), now.reclaim.pages_out - before.reclaim.pages_out, now.switches - before.switches,
            now.system_calls - before.system_calls, idle, now.frames_free + now.frames_zeroed, now.frames_in_use);
 }
 
