@@ -65,7 +65,7 @@ Result<FrameNumber> object_page_at_hand(MemoryObject& object, size_t index) {
 void object_name(const MemoryObject&, char* text, size_t bytes) { format_into({text, bytes}, "a test's object"); }
 void object_destroy(MemoryObject&) { PANIC("the test still holds the object: a reference too many was given back"); }
 
-constexpr ObjectOperations kOperations{object_name, object_page, object_page_at_hand, object_destroy};
+constexpr ObjectOperations kOperations{object_name, object_page, object_page_at_hand, object_destroy, nullptr};
 
 } // namespace
 
@@ -143,7 +143,7 @@ PageDirectory directory(const AddressSpace* space) {
 }
 
 SpaceStatistics statistics(const AddressSpace* space) {
-    return {space->mapped(), space->pages.size(), 0, space->page_tables.size() + 1, space->areas.list.size()};
+    return {space->mapped(), space->pages.size(), 0, 0, space->page_tables.size() + 1, space->areas.list.size()};
 }
 
 Result<void> grow_stack(AddressSpace* space, const Area& stack, VirtAddr begin) {
