@@ -15,6 +15,7 @@
 #include "guest/family_view.h"
 #include "guest/harness.h"
 #include "guest/program_view.h"
+#include "guest/swap_view.h"
 #include "lib/format.h"
 #include "lib/memory.h"
 #include "lib/text.h"
@@ -24,6 +25,7 @@
 #include "mm/paging/tlb.h"
 #include "mm/paging/vmalloc.h"
 #include "mm/physical/frames.h"
+#include "mm/space/swap_services.h"
 #include "mm/space/user_memory.h"
 #include "proc/calls/calls.h"
 #include "proc/console.h"
@@ -32,6 +34,7 @@
 #include "proc/scheduler.h"
 #include "proc/system_calls.h"
 #include "programs/debug_calls.h"
+#include "swap_device.h"
 
 namespace programs_guest {
 namespace {
@@ -87,6 +90,7 @@ Result<uint32_t> reach_checkpoint(VirtAddr name) {
     if (!is_name(checkpoint_name)) return Error::InvalidArgument;
     look_at(proc::current());
     look_at_family();
+    look_at_swap(*running);
     harness_checkpoint(checkpoint_name);
     return uint32_t{0};
 }
@@ -121,6 +125,15 @@ void forget_translations(VirtAddr begin, uint32_t pages) {
     for (uint32_t i = 0; i < pages; ++i) mm::tlb::invalidate_page(begin + i * kPageSize);
 }
 
+Result<uint32_t> fail_swap_of(VirtAddr page) {
+    const mm::SwapSlot slot = mm::spaces::swap_entry(proc::current().space, page);
+    if (slot == mm::SwapSlot(0)) return Error::NotFound;
+    char rule[20];
+    format_into(rule, "slot:{}", slot.value());
+    TRY(set_swap_faults(rule));
+    return uint32_t{0};
+}
+
 /// abi::SystemCall::Debug.
 Result<uint32_t> debug(const proc::system_calls::Arguments& arguments) {
     switch (static_cast<DebugCall>(arguments[0])) {
@@ -135,6 +148,8 @@ Result<uint32_t> debug(const proc::system_calls::Arguments& arguments) {
         forget_translations(VirtAddr(arguments[1]), arguments[2]);
         return uint32_t{0};
     case DebugCall::OverflowStack: return fill_stack(0);
+    case DebugCall::FailSwapOf: return fail_swap_of(VirtAddr(align_down(arguments[1], kPageSize)));
+    case DebugCall::HealSwap: TRY(set_swap_faults("")); return uint32_t{0};
     }
     return Error::InvalidArgument;
 }
@@ -319,7 +334,15 @@ void areas(Call& call) {
 void look(Call& call) {
     look_at(process(call, 0));
     look_at_family();
+    look_at_swap(call);
     harness_checkpoint(call.word(1));
+}
+
+/// swap.look NAME: stops the machine with all processes and the swap area in view; there need be no process.
+void look_at_all(Call& call) {
+    look_at_family();
+    look_at_swap(call);
+    harness_checkpoint(call.word(0));
 }
 
 /// program.ps -> pid, parent, state for each process, in order of their numbers
@@ -354,6 +377,7 @@ HARNESS_VERB("program.load", load);
 HARNESS_VERB("program.maps", maps);
 HARNESS_VERB("program.areas", areas);
 HARNESS_VERB("program.look", look);
+HARNESS_VERB("swap.look", look_at_all);
 HARNESS_VERB("program.ps", ps);
 HARNESS_VERB("program.frames", frames);
 HARNESS_VERB("program.check", check);

@@ -30,6 +30,13 @@ inline int starved_exec(uint32_t count, const char* path, const char* const* wor
 /// Has the kernel compare areas, page tables and counts of this process. It panics when they do not agree.
 inline void check_invariants() { system_call::debug(static_cast<uint32_t>(DebugCall::CheckInvariants)); }
 
+/// The swap area's disk fails where this page lies, from now on, for everybody. @return 0; -ENOENT when it does not lie there
+inline int fail_swap_of(const volatile void* page) {
+    return static_cast<int>(system_call::debug(static_cast<uint32_t>(DebugCall::FailSwapOf), system_call::word(const_cast<const void*>(page))));
+}
+/// Its disk works again.
+inline void heal_swap() { system_call::debug(static_cast<uint32_t>(DebugCall::HealSwap)); }
+
 /// Has the TLB forget `pages` pages, kNothing or kEverything.
 inline void forget_translations(const void* begin, uint32_t pages) {
     system_call::debug(static_cast<uint32_t>(DebugCall::ForgetTranslations), system_call::word(begin), pages);

@@ -16,6 +16,9 @@ enum class DebugCall : uint32_t {
     StarvedExec,      ///< (count, path, arguments) -> as Exec, with so many frames.
     ForgetTranslations, ///< (address, pages) -> 0. The TLB forgets these pages, by INVLPG; kEverything: all that is not global, by CR3.
     OverflowStack,    ///< Does not return: the kernel calls itself until this process's kernel stack is full.
+    FailSwapOf,       ///< (address) -> 0: the swap area's disk fails where this page of the caller lies, at every access. -ENOENT when
+                      ///< it does not lie there.
+    HealSwap,         ///< () -> 0. The swap area's disk works again.
 };
 
 /// For ForgetTranslations, in place of a number of pages.

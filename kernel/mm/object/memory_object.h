@@ -48,6 +48,9 @@ inline void release(MemoryObject& object) {
 /// @return Error::InvalidArgument for 0 pages, Error::OutOfMemory
 Result<MemoryObject*> create_shared_memory(size_t pages);
 
+/// Where in the swap area page `index` of a shared memory lies; SwapSlot(0) when it lies in a frame, or nowhere yet. For reports and tests.
+SwapSlot slot_of_shared_page(const MemoryObject& object, size_t index);
+
 /// Where a file object's bytes come from. The file systems are a floor above; they hand this down.
 struct PageSource {
     void* context;                                                                        ///< The functions' own: a node.

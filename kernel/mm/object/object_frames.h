@@ -21,6 +21,8 @@ public:
 
     bool has(size_t index) const { return entries_[index].is_present(); }
     bool is_swapped(size_t index) const { return entries_[index].is_swapped(); }
+    /// Where in the swap area the page lies; SwapSlot(0) when it does not.
+    SwapSlot slot(size_t index) const { return is_swapped(index) ? entries_[index].slot() : SwapSlot(0); }
     /// Takes over the caller's reference. The slot must be empty.
     void put(size_t index, FrameNumber frame);
     /// The frame in a slot that has one, with one more reference.

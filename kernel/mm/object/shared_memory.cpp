@@ -60,4 +60,8 @@ Result<MemoryObject*> create_shared_memory(size_t pages) {
     return &memory->object;
 }
 
+SwapSlot slot_of_shared_page(const MemoryObject& object, size_t index) {
+    return reinterpret_cast<const SharedMemory&>(object).frames.slot(index);
+}
+
 } // namespace mm
