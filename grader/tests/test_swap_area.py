@@ -1,4 +1,4 @@
-"""The swap area: areas of mkswap found and checked at boot, damaged headers by name, pages between slots and frames, and disks that fail."""
+"""The swap area: what is found and checked at boot, damaged headers by name, pages between slots and frames, and disks that fail."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from emulator.disk import build_program_disk
-from emulator.swap_disk import BAD_COUNT, BAD_PAGES, LAST_PAGE, MAGIC, MAX_BAD, PAGE_BYTES, SWAP_TYPE, VERSION, SwapDisk, read_header, read_slot, write_slot
+from emulator.swap_disk import BAD_COUNT, BAD_PAGES, LAST_PAGE, MAGIC, MAX_BAD, PAGE_BYTES, SWAP_TYPE, VERSION, SwapDisk
+from emulator.swap_disk import read_header, read_slot, write_slot
 from emulator.volume import PARTITION_START, PARTITION_TABLE, SECTOR_BYTES
 from judge.image import KernelImage
 from profiles import built
+from program_boots import booter
 from scripted import Boots, Run, Script, boots
 from test_monitor import PROMPT, Console
 from volume_model import checksum, pattern
@@ -350,6 +352,23 @@ def test_pages_go_eight_to_a_command(boot, image, partition, zone):
             ticks += device
             assert count * 2048 < device < records[operation].ticks, "a word is moved in a tick; not all ticks are the device's"
     run.to_end()
+
+
+def test_each_boot_of_a_scenario_has_a_fresh_disk_that_probe_and_test_can_read(tmp_path):
+    with booter(tmp_path) as machine:
+        first = machine()
+        first.swap = SwapDisk(kib=64)
+        first.op("swaparea.write", 1, 2, 5, "normal")
+        seen = first.checkpoint("written", lambda probe: read_slot(probe.swap_image, 2), tables=False)
+        first.op("swaparea.write", 2, 1, 6, "normal")
+        second = first.second_machine()
+        untouched = second.op("swaparea.read", 1, 2, "normal")
+        run, other = first.boot(), second.boot()
+        assert seen.probe == pages_of(5, 2)[1]
+        assert [read_slot(run.swap_image, slot) for slot in (1, 2)] == [pages_of(5, 1)[0], pages_of(6, 1)[0]]
+        assert untouched.values[1:] == [checksum(bytes(PAGE_BYTES))] * 2 and not any(read_slot(other.swap_image, 2))
+        plain = machine()
+        assert plain.boot().swap_image is None
 
 
 # Disks that fail.

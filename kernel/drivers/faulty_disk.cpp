@@ -73,7 +73,8 @@ Result<DiskFault> take_rule(const char*& text) {
         const char* text;
         DiskFault::Kind kind;
     };
-    static constexpr Word kWords[] = {{"read:", DiskFault::Kind::Read}, {"write:", DiskFault::Kind::Write}, {"slot:", DiskFault::Kind::Slot}};
+    static constexpr Word kWords[] = {
+        {"read:", DiskFault::Kind::Read}, {"write:", DiskFault::Kind::Write}, {"slot:", DiskFault::Kind::Slot}};
     for (const Word& word : kWords) {
         const char* rest = text_after(text, word.text);
         if (!rest) continue;
