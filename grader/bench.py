@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+import bench_swap
 import bench_tlb
 from emulator.disk import program_disk, programs_in
 from emulator.machine import Machine
@@ -250,6 +251,8 @@ def main() -> int:
         for table in tick_tables(session, Path(name)):
             console.print(table)
         console.print(process_table(session, Path(name)))
+        for table in bench_swap.tables(session, Path(name)):
+            console.print(table)
         for table in bench_tlb.tables(Path(name)):
             console.print(table)
         console.print(boot_table(session, Path(name)))

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "arch/cpu.h"
+#include "guest/bench_samples.h"
 #include "guest/harness.h"
 #include "lib/text.h"
 #include "mm/heap/kmalloc.h"
@@ -21,38 +22,16 @@ using harness::Call;
 using mm::Contents;
 using mm::Zone;
 
-constexpr size_t kMaxRounds = 1024;
-
-/// Ticks of one function, call by call.
-class Samples {
-public:
-    void clear() { count_ = 0; }
-    void add(uint64_t ticks) { values_[count_++] = static_cast<uint32_t>(ticks); }
-    uint32_t median() {
-        std::sort(values_, values_ + count_);
-        return values_[count_ / 2];
-    }
-    uint32_t worst() const { return *std::max_element(values_, values_ + count_); }
-
-private:
-    uint32_t values_[kMaxRounds] = {};
-    size_t count_ = 0;
-};
+using bench::Samples;
 
 constinit Samples takes;
 constinit Samples gives;
 
-/// What two readings of the clock measure when nothing lies between them.
-uint64_t clock_overhead() {
-    const uint64_t before = Cpu::ticks();
-    return Cpu::ticks() - before;
-}
-
 /// `prepare` runs before every round, without being measured; `take` returns a Result, whose value `give` hands back.
 template <typename Prepare, typename Take, typename Give>
 void measure(Call& call, Prepare prepare, Take take, Give give) {
-    const size_t rounds = std::clamp<size_t>(call.number(1), 1, kMaxRounds);
-    const uint64_t overhead = clock_overhead();
+    const size_t rounds = std::clamp<size_t>(call.number(1), 1, bench::kMaxSamples);
+    const uint64_t overhead = bench::clock_overhead();
     takes.clear();
     gives.clear();
     for (size_t i = 0; i < rounds; ++i) {
