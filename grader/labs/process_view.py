@@ -24,7 +24,7 @@ OUTCOMES = ("Resolved", "Retry", "Signal", "OutOfMemory")  # mm/fault/decision.h
 HOWS = ("None", "KernelTable", "ZeroFrame", "Zeroed", "LargePage", "ObjectPage", "ObjectCopy", "Copied", "LastOwner", "SwappedIn")
 
 # programs_guest::View
-_HEAD = struct.Struct("<28I")
+_HEAD = struct.Struct(f"<{13 + len(OUTCOMES) + len(HOWS) + 2}I")
 _AREA = struct.Struct("<7I")
 MAX_AREAS = 512
 MAX_MAPS = 48 << 10

@@ -78,10 +78,10 @@ class Process:
 
     def _write_view(self, memory: bytearray) -> None:
         text = "".join(f"{line}\n" for line in self.maps).encode()
-        struct.pack_into("<28I", memory, VIEW, 7, DIRECTORY, self.execute_line, DATA, DATA, *self.counts.values(), 99, ZEROS, len(self.areas), len(text), *range(15))
+        struct.pack_into("<29I", memory, VIEW, 7, DIRECTORY, self.execute_line, DATA, DATA, *self.counts.values(), 99, ZEROS, len(self.areas), len(text), *range(16))
         for i, area in enumerate(self.areas):
-            struct.pack_into("<7I", memory, VIEW + 112 + 28 * i, area.begin, area.end, area.protection, area.kind, area.shared, area.object, area.first_page)
-        at = VIEW + 112 + 28 * MAX_AREAS
+            struct.pack_into("<7I", memory, VIEW + 116 + 28 * i, area.begin, area.end, area.protection, area.kind, area.shared, area.object, area.first_page)
+        at = VIEW + 116 + 28 * MAX_AREAS
         memory[at:at + len(text)] = text
 
 
@@ -90,7 +90,7 @@ def test_a_process_whose_views_agree() -> None:
     assert disagreements(view) == [] and disagreements(view, eager=True) == []
     assert (view.pid, view.active, len(view.areas), view.frames_in_use) == (7, True, 6, 99)
     assert view.frames_of(view.areas[0]) == [0x400, 0x401]
-    assert (view.faults.outcomes["OutOfMemory"], view.faults.hows["LastOwner"], view.faults.stack_growths, view.faults.neighbours) == (3, 12, 13, 14)
+    assert (view.faults.outcomes["OutOfMemory"], view.faults.hows["LastOwner"], view.faults.stack_growths, view.faults.neighbours) == (3, 12, 14, 15)
 
 
 def without(process: Process, address: int) -> None:
