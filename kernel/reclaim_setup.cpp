@@ -19,7 +19,7 @@ Kind kind_of(const char* wanted) {
     for (unsigned i = 0; i < mm::policy::kKinds; ++i) {
         if (is_word(wanted, mm::reclaim::kind_name(static_cast<Kind>(i)))) return static_cast<Kind>(i);
     }
-    print("policy: there are fifo, clock, aging, two-lists and working-set; taking clock\n");
+    print("policy: there are fifo, clock, aging, two-lists, working-set and own; taking clock\n");
     return Kind::Clock;
 }
 

@@ -91,7 +91,7 @@ class Engine:
             except Exception as error:  # everything else is ours
                 _trouble(record, error)
             if scenario is not None:
-                record.tables = list(scenario.tables)
+                record.tables, record.plots = list(scenario.tables), list(scenario.plots)
             if boots is not None:
                 observe(boots)
                 record.ticks, record.boots = boots.ticks, boots.count

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from judge.lab import Lab
+from judge.plot import Plot
 from judge.table import Table
 
 STATUSES = ("pass", "partial", "fail", "blocked", "error", "skipped")
@@ -41,23 +42,24 @@ class Record:
     seed: str = ""
     notes: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)  # figures that the test has measured
+    plots: list[Plot] = field(default_factory=list)  # and lines
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @staticmethod
     def from_json(data: Any) -> Record:
-        """Strict: an unknown field, a missing one or a wrong status is an error (ValueError). `tables` may be missing: records had
-        none at first."""
+        """Strict: an unknown field, a missing one or a wrong status is an error (ValueError). `tables` and `plots` may be missing: records
+        had none at first."""
         names = {field.name for field in fields(Record)}
-        if not isinstance(data, dict) or set(data) | {"tables"} != names:
+        if not isinstance(data, dict) or set(data) | {"tables", "plots"} != names:
             raise ValueError("not a test's record")
         if data["status"] not in STATUSES:
             raise ValueError(f"unknown status {data['status']!r}")
-        tables = data.get("tables", [])
-        if not isinstance(tables, list):
-            raise ValueError("a record's tables are a list")
-        return Record(**data | {"tables": [Table.from_json(table) for table in tables]})
+        tables, plots = data.get("tables", []), data.get("plots", [])
+        if not isinstance(tables, list) or not isinstance(plots, list):
+            raise ValueError("a record's tables and plots are lists")
+        return Record(**data | {"tables": [Table.from_json(table) for table in tables], "plots": [Plot.from_json(plot) for plot in plots]})
 
     def file_name(self) -> str:
         return f"{self.id}.json"

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn, Protocol
 from emulator.machine import Machine
 from emulator.rom import Module
 from emulator.swap_disk import SwapDisk
+from judge.plot import Plot, Series
 from judge.table import Cell, Table
 from judge.verdict import EmulatorTrouble, Failure, expect, fail
 
@@ -236,6 +237,7 @@ class Scenario:
     run: Run | None = field(default=None, init=False)
     earned: Partial | None = field(default=None, init=False)
     tables: list[Table] = field(default_factory=list, init=False)
+    plots: list[Plot] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.random = random.Random(f"{self.seed:#x} {self.test} {self.salt}")
@@ -326,6 +328,10 @@ class Scenario:
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Figures for the reports, whether the test passes or fails afterwards. Whole numbers and fractions are kept as such."""
         self.tables.append(Table.of(title, columns, rows))
+
+    def plot(self, title: str, x: str, y: str, series: Sequence[Series]) -> None:
+        """Lines for the report's page; `x` and `y` name the axes. Their figures belong into a table as well, for who reads text."""
+        self.plots.append(Plot.of(title, x, y, series))
 
     def fail(self, expected: str, seen: str, hint: str = "", *, operation: int | None = None) -> NoReturn:
         fail(expected, seen, hint, operation=operation)

@@ -18,12 +18,14 @@ import jinja2
 from rich.console import Console
 from rich.text import Text
 
+from judge.plot import Plot
 from judge.table import Table as Figures
 from paging import sharing_svg, svg
 from paging.draw import Line, changed_slots, changes, draw_text, findings_of, own_pages, plain, range_rows, register_words, same, view_title
 from paging.sharing import FrameNames, sharing_of, sharing_text
 from paging.snapshot import Snapshot, View
 from paging.tables import USER, TableSet
+from report import plot
 
 TEMPLATES = Path(__file__).resolve().parent
 MAX_TABLES = 6  # page tables drawn entry by entry for one checkpoint
@@ -40,13 +42,15 @@ class TestView:
     expected: str = ""  # of a failure
     seen: str = ""
     figures: tuple[Figures, ...] = ()  # the tables of its record
+    plots: tuple[Plot, ...] = ()
 
     __test__ = False  # not a test of pytest's
 
 
 def views_of(records: Iterable[Any], snapshots: Path) -> list[TestView]:
     """The tests of a run: their records (judge.record.Record) with the snapshots in `snapshots`/TEST/NN.json."""
-    return [TestView(record.id, record.title, record.status, load_snapshots(snapshots / record.id), record.expected, record.seen, tuple(record.tables))
+    return [TestView(record.id, record.title, record.status, load_snapshots(snapshots / record.id), record.expected, record.seen, tuple(record.tables),
+                     tuple(record.plots))
             for record in records]
 
 
@@ -117,7 +121,7 @@ def render_page(heading: str, tests: Sequence[TestView], details: Sequence[tuple
                                      undefined=jinja2.StrictUndefined)
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template("view.html.j2").render(
-        heading=heading, details=details, style=svg.STYLE + sharing_svg.STYLE, page_legend=svg.legend(svg.PAGE_LEGEND), sharing_legend=sharing_svg.legend(),
+        heading=heading, details=details, style=svg.STYLE + sharing_svg.STYLE + plot.STYLE, page_legend=svg.legend(svg.PAGE_LEGEND), sharing_legend=sharing_svg.legend(),
         tests=[_test(number, test) for number, test in enumerate(tests, 1)])
 
 
@@ -125,7 +129,7 @@ def _test(number: int, test: TestView) -> dict[str, Any]:
     anchor = f"t{number}-" + re.sub(r"[^a-z0-9]+", "-", test.test.lower())
     pairs, names = zip((None, *test.snapshots), test.snapshots), FrameNames()
     return {"anchor": anchor, "id": test.test, "title": test.title, "status": test.status, "expected": test.expected,
-            "seen": test.seen, "figures": [_figures(table) for table in test.figures],
+            "seen": test.seen, "figures": [_figures(table) for table in test.figures], "plots": [plot.draw(lines) for lines in test.plots],
             "checkpoints": [_checkpoint(f"{anchor}-{place}", before, snapshot, names) for place, (before, snapshot) in enumerate(pairs, 1)]}
 
 

@@ -3,6 +3,10 @@
 ///
 /// Each frame has a node, in a table by its number; the nodes of pages in memory are linked in lists. Fifo, Clock, Aging and WorkingSet have one
 /// list in the order in which pages came; a circle is that list with a hand in it. TwoLists has a second one.
+///
+/// Own is Aging with one constant changed. 0x80 puts a page that has just come on a level with one that was used since the last tick, though
+/// all that is known of it is that it was used once. With 0x40 it comes behind those: a scan or a loop longer than memory throws
+/// itself out first, and not the pages that are used all the time.
 #include "mm/reclaim/policy.h"
 
 #include "mm/paging/vmalloc.h"
@@ -13,7 +17,8 @@ namespace mm::policy {
 
 namespace {
 
-constexpr uint8_t kNewest = 0x80;
+constexpr uint8_t kJustUsed = 0x80;
+constexpr uint8_t kOwnNewcomer = 0x40;
 
 /// One page in memory.
 struct Node {
@@ -21,7 +26,8 @@ struct Node {
     Node* next;
     struct List* list;   ///< Null when the page is not in the set.
     uint32_t time;       ///< WorkingSet: when it was last seen used.
-    uint8_t counter;     ///< Aging.
+    uint8_t counter;     ///< Aging and Own.
+    bool is_marked;      ///< TwoLists: found used once while inactive.
 };
 
 /// From the oldest to the newest, or from the tail to the head.
@@ -61,7 +67,14 @@ constinit Node* hand = nullptr;  ///< Null only when there is no page.
 FrameNumber frame_of(const Node* node) { return FrameNumber(static_cast<uint32_t>(node - nodes)); }
 bool was_accessed(const Node* node) { return page_usage::test_and_clear_accessed(frame_of(node)); }
 bool has_hand() { return kind == Kind::Clock || kind == Kind::WorkingSet; }
+bool has_counters() { return kind == Kind::Aging || kind == Kind::Own; }
 Node* next_in_circle(const Node* node) { return node->next ? node->next : pages.first; }
+
+/// In its owner's time.
+uint32_t age_of(const Node* node) {
+    const uint32_t now = page_usage::owner_time(frame_of(node));
+    return now > node->time ? now - node->time : 0;
+}
 
 Result<FrameNumber> choose_by_clock() {
     while (was_accessed(hand)) hand = next_in_circle(hand);
@@ -95,20 +108,24 @@ Result<FrameNumber> choose_of_inactive() {
         Node* const tail = pages.first;
         if (!was_accessed(tail)) return frame_of(tail);
         pages.remove(tail);
-        active.insert(tail, nullptr);
+        (tail->is_marked ? active : pages).insert(tail, nullptr);
+        tail->is_marked = !tail->is_marked;
     }
 }
 
-/// The page with the smallest time, of those that need not be written if there is any.
+/// The page of the greatest age, of those that need not be written if there is any.
 Node* least_recent() {
     Node* best = nullptr;
     bool best_is_clean = false;
+    uint32_t best_age = 0;
     Node* node = hand;
     do {
         const bool is_clean = !page_usage::is_dirty(frame_of(node));
-        if (!best || (is_clean && !best_is_clean) || (is_clean == best_is_clean && node->time < best->time)) {
+        const uint32_t age = age_of(node);
+        if (!best || (is_clean && !best_is_clean) || (is_clean == best_is_clean && age > best_age)) {
             best = node;
             best_is_clean = is_clean;
+            best_age = age;
         }
         node = next_in_circle(node);
     } while (node != hand);
@@ -119,10 +136,9 @@ Result<FrameNumber> choose_by_working_set() {
     size_t cleanings = 0;
     for (size_t looked = 0; looked < 2 * pages.count; ++looked, hand = next_in_circle(hand)) {
         const FrameNumber frame = frame_of(hand);
-        const uint32_t now = page_usage::owner_time(frame);
         if (was_accessed(hand)) {
-            hand->time = now;
-        } else if (now - hand->time > kWorkingSetWindow) {
+            hand->time = page_usage::owner_time(frame);
+        } else if (age_of(hand) > kWorkingSetWindow) {
             if (!page_usage::is_dirty(frame)) return frame;
             if (cleanings < kCleaningsPerSearch) {
                 ++cleanings;
@@ -147,7 +163,8 @@ Result<void> initialize(Kind wanted) {
 
 void page_in(FrameNumber frame) {
     Node& node = nodes[frame.value()];
-    node.counter = kNewest;
+    node.counter = kind == Kind::Own ? kOwnNewcomer : kJustUsed;
+    node.is_marked = false;
     node.time = kind == Kind::WorkingSet ? page_usage::owner_time(frame) : 0;
     pages.insert(&node, has_hand() && hand != pages.first ? hand : nullptr);
     if (!hand) hand = &node;
@@ -165,7 +182,8 @@ Result<FrameNumber> choose_victim() {
     switch (kind) {
     case Kind::Fifo: return frame_of(pages.first);
     case Kind::Clock: return choose_by_clock();
-    case Kind::Aging: return choose_by_age();
+    case Kind::Aging:
+    case Kind::Own: return choose_by_age();
     case Kind::TwoLists: return choose_of_inactive();
     case Kind::WorkingSet: return choose_by_working_set();
     }
@@ -173,9 +191,9 @@ Result<FrameNumber> choose_victim() {
 }
 
 void tick() {
-    if (kind != Kind::Aging) return;
+    if (!has_counters()) return;
     for (Node* node = pages.first; node; node = node->next)
-        node->counter = static_cast<uint8_t>(node->counter >> 1 | (was_accessed(node) ? kNewest : 0));
+        node->counter = static_cast<uint8_t>(node->counter >> 1 | (was_accessed(node) ? kJustUsed : 0));
 }
 
 size_t count() { return pages.count + active.count; }

@@ -153,7 +153,7 @@ bool is_initialized() { return initialized; }
 bool has_swap() { return swaps; }
 
 const char* kind_name(policy::Kind kind) {
-    static constexpr const char* kNames[] = {"fifo", "clock", "aging", "two-lists", "working-set"};
+    static constexpr const char* kNames[] = {"fifo", "clock", "aging", "two-lists", "working-set", "own"};
     static_assert(std::size(kNames) == policy::kKinds);
     return kNames[static_cast<unsigned>(kind)];
 }
