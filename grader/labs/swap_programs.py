@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import random
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -138,6 +139,35 @@ class SwapWork:
         if sentences:
             more = f" (and {len(sentences) - 3} more)" if len(sentences) > 3 else ""
             fail(expected, "; ".join(sentences[:3]) + more, hint, operation=self.ran.op.number)
+
+
+# -- records (grader/programs/swapwork/together.cpp) ----------------------------------------------------------------------------
+
+RECORD_BYTES = 256
+
+
+def records_after(work: SwapWork, parts: int) -> list[bytes]:
+    """The records of `swapwork sort`, each of so many parts in its order."""
+    count = work.pages * PAGE // RECORD_BYTES
+    orders = [(mix(work.key + i & 0xFFFF_FFFF), i) for i in range(count)]
+    size = count // parts
+    records: list[bytes] = []
+    for part in range(parts):
+        for first, second in sorted(orders[part * size:count if part == parts - 1 else (part + 1) * size]):
+            words = (first, second, *[0] * (RECORD_BYTES // 4 - 3), mix(first + second & _WORD))
+            records.append(struct.pack(f"<{len(words)}I", *words))
+    return records
+
+
+def wrong_records(work: SwapWork, audit: SwapAudit, first_page: int, records: list[bytes]) -> str:
+    """Where the process's pages hold other records, in words; "" when they hold these."""
+    wanted = b"".join(records)
+    for page in range(work.pages):
+        address = work.address(first_page + page)
+        seen = audit.contents(work.ran.pid, address)
+        if seen != wanted[page * PAGE:(page + 1) * PAGE]:
+            return f"page {address:#010x} {'has other records' if seen else 'is neither in memory nor in the swap area'}"
+    return ""
 
 
 def _order(chance: random.Random, pages: int) -> tuple[int, int]:

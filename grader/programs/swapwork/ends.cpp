@@ -39,6 +39,7 @@ uint32_t refused_page(const Work& work, int& error) {
         error = getrlimit(abi::RLIMIT_STACK, free_word(page));
         heal_swap();
         if (error != 0) return index;
+        *free_word(page) = 0; // it was in memory, too: as it was
     }
     return work.pages.count;
 }
