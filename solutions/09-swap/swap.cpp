@@ -2,7 +2,9 @@
 /// The swap area's slots: the reference of lab 09-swap. The contract is mm/reclaim/swap.h.
 ///
 /// Two tables: what each slot has (entries, a copy), and which slot each frame is the copy of. Everything follows from one rule: while a
-/// slot has entries and a copy, the entries together own one reference of the copy.
+/// slot has entries and a copy, the entries together own one reference of the copy. Whoever changes either looks after that.
+///
+/// Frames leave in batches of kCluster: first each has its slot, then what must be written is written, then those go whose contents are safe.
 #include "mm/reclaim/swap.h"
 
 #include <algorithm>
@@ -29,7 +31,7 @@ constexpr uint32_t kRetired = ~0u; ///< As a number of entries: never used (agai
 
 struct Slot {
     uint32_t entries;
-    FrameNumber copy;
+    FrameNumber copy; ///< Of the slot's contents; they are older than the frame's if that was changed since.
     bool is_free() const { return entries == 0 && copy == kNoFrame; }
 };
 
@@ -69,7 +71,7 @@ FrameNumber drop_copy(SwapSlot slot) {
     return frame;
 }
 
-void count_free(SwapSlot slot) { figures.free += at(slot).is_free(); }
+void count_if_free(SwapSlot slot) { figures.free += at(slot).is_free(); }
 
 void retire(SwapSlot slot) {
     at(slot).entries = kRetired;
@@ -122,7 +124,7 @@ bool is_changed(FrameNumber frame) {
     return changed;
 }
 
-/// The slot was not written: it is retired, unless it has kept older contents for somebody.
+/// The slot was not written. What it held before was older, and nobody's: a frame that must be written has no entries in its slot.
 void give_up(Leaving& page) {
     if (page.had_slot) drop_copy(page.slot);
     retire(page.slot);
@@ -188,7 +190,7 @@ void finish(const Leaving& page) {
     const uint32_t mappings = replace_entries(page.frame, page.slot);
     at(page.slot).entries += mappings;
     for (uint32_t i = 0; i < mappings + held; ++i) must_release(page.frame);
-    count_free(page.slot);
+    count_if_free(page.slot);
     ++figures.pages_out;
     figures.clean_out += !page.must_write;
 }
@@ -213,41 +215,22 @@ bool is_worth_reading(SwapSlot slot) {
     return one.entries > 0 && one.entries != kRetired && one.copy == kNoFrame;
 }
 
-/// The slots around one that are read with it: [first, end).
-struct Block {
-    SwapSlot first, end;
-};
-
-Block block_around(SwapSlot slot) {
-    const uint32_t begin = std::max<uint32_t>(align_down(slot.value(), kCluster), 1);
-    const uint32_t stop = std::min<uint32_t>(align_down(slot.value(), kCluster) + kCluster, slot_count());
-    uint32_t first = slot.value(), end = slot.value() + 1;
-    while (first > begin && is_worth_reading(SwapSlot(first - 1))) --first;
-    while (end < stop && is_worth_reading(SwapSlot(end))) ++end;
-    return {SwapSlot(first), SwapSlot(end)};
-}
-
-/// Takes a frame for each slot of the block, or as many as there are around `slot`.
-Result<Block> take_frames(SwapSlot slot, Block block, std::array<FrameNumber, kCluster>& frames) {
-    frames[slot.value() % kCluster] = TRY(frames::allocate(Zone::High, Contents::Unspecified));
-    uint32_t first = slot.value(), end = slot.value() + 1;
-    const auto take = [&](uint32_t number) {
+/// Reads the slot, and as many neighbours as are worth it and get frames: all become copies.
+Result<void> read_with_neighbours(SwapSlot slot) {
+    std::array<FrameNumber, kCluster> frames;
+    const FrameNumber own = TRY(frames::allocate(Zone::High, Contents::Unspecified));
+    frames[slot.value() % kCluster] = own;
+    const auto take_frame = [&](uint32_t number) {
         const Result<FrameNumber> frame = frames::allocate(Zone::High, Contents::Unspecified);
         if (!frame.is_error()) frames[number % kCluster] = frame.value();
         return !frame.is_error();
     };
-    while (end < block.end.value() && take(end)) ++end;
-    while (first > block.first.value() && take(first - 1)) --first;
-    return Block{SwapSlot(first), SwapSlot(end)};
-}
+    const uint32_t block = align_down(slot.value(), kCluster), block_end = std::min<uint32_t>(block + kCluster, slot_count());
+    uint32_t first = slot.value(), end = first + 1;
+    while (end < block_end && is_worth_reading(SwapSlot(end)) && take_frame(end)) ++end;
+    while (first > block && is_worth_reading(SwapSlot(first - 1)) && take_frame(first - 1)) --first;
 
-/// Reads the slot, and its neighbours as far as that goes: all become copies.
-Result<void> read_with_neighbours(SwapSlot slot) {
-    std::array<FrameNumber, kCluster> frames;
-    const Block block = TRY(take_frames(slot, block_around(slot), frames));
-    const uint32_t first = block.first.value(), end = block.end.value();
-    const bool all = !swap_area::read(block.first, {&frames[first % kCluster], end - first}).is_error();
-    const FrameNumber own = frames[slot.value() % kCluster];
+    const bool all = !swap_area::read(SwapSlot(first), {&frames[first % kCluster], end - first}).is_error();
     const bool alone = all || !swap_area::read(slot, {&own, 1}).is_error();
     for (uint32_t number = first; number < end; ++number) {
         const FrameNumber frame = frames[number % kCluster];
@@ -259,6 +242,33 @@ Result<void> read_with_neighbours(SwapSlot slot) {
         }
     }
     return alone ? Error::None : Error::DeviceError;
+}
+
+// Loading.
+
+/// Afterwards the slot has a copy. @return whether it had one before
+Result<bool> make_copy(SwapSlot slot) {
+    if (at(slot).copy != kNoFrame) return true;
+    TRY(read_with_neighbours(slot));
+    return false;
+}
+
+/// An entry goes, and its owner gets a reference of the copy: that of all entries when it was the last one.
+FrameNumber take_reference(SwapSlot slot) {
+    Slot& one = at(slot);
+    if (--one.entries > 0) frames::share(one.copy);
+    return one.copy;
+}
+
+/// Undoes take_reference().
+void give_reference(SwapSlot slot) {
+    Slot& one = at(slot);
+    if (++one.entries > 1) must_release(one.copy);
+}
+
+void count_in(bool hit) {
+    ++figures.pages_in;
+    figures.cache_hits += hit;
 }
 
 } // namespace
@@ -285,14 +295,13 @@ size_t swap_out(std::span<const FrameNumber> frames) {
 
 Result<void> swap_in(AddressSpace* space, const Area& area, VirtAddr page) {
     const SwapSlot slot = spaces::swap_entry(space, page);
-    const FrameNumber frame = TRY(load(slot));
+    const bool hit = TRY(make_copy(slot));
+    const FrameNumber frame = take_reference(slot);
     const bool is_own = frame_table::info(frame).references == 1;
     const Access access = area.protection.write && is_own ? Access::ReadWrite : Access::ReadOnly;
     const Result<void> shown = spaces::show_swapped(space, area, page, frame, access);
-    if (!shown.is_error()) return {};
-    // Back to where it was: the entry counts again, and the reference is the entries'.
-    if (++at(slot).entries > 1) must_release(frame);
-    --figures.pages_in;
+    if (shown.is_error()) give_reference(slot);
+    else count_in(hit);
     return shown;
 }
 
@@ -309,15 +318,8 @@ Result<SwapSlot> store(FrameNumber frame, bool changed) {
 }
 
 Result<FrameNumber> load(SwapSlot slot) {
-    Slot& one = at(slot);
-    const bool hit = one.copy != kNoFrame;
-    if (!hit) TRY(read_with_neighbours(slot));
-    ++figures.pages_in;
-    figures.cache_hits += hit;
-    const FrameNumber frame = one.copy;
-    // With the last entry its reference of the copy becomes the caller's.
-    if (--one.entries > 0) frames::share(frame);
-    return frame;
+    count_in(TRY(make_copy(slot)));
+    return take_reference(slot);
 }
 
 void share(SwapSlot slot) { ++at(slot).entries; }
@@ -325,19 +327,14 @@ void share(SwapSlot slot) { ++at(slot).entries; }
 void release(SwapSlot slot) {
     Slot& one = at(slot);
     if (--one.entries > 0) return;
-    if (one.copy == kNoFrame) {
-        ++figures.free;
-        return;
-    }
     const FrameNumber frame = one.copy;
-    if (frame_table::info(frame).references == 1) {
-        drop_copy(slot);
-        ++figures.free;
-    }
-    must_release(frame);
+    if (frame != kNoFrame && frame_table::info(frame).references == 1) drop_copy(slot);
+    count_if_free(slot);
+    if (frame != kNoFrame) must_release(frame);
 }
 
 Result<void> clean(FrameNumber frame) {
+    if (holds(frame)) return {};
     Leaving page = choose_slot(frame, true);
     if (page.slot == kNoSlot) return Error::NoSpace;
     write_run({&page, 1});
@@ -351,7 +348,7 @@ void forget(FrameNumber frame) {
     const SwapSlot slot = slot_with(frame);
     if (slot == kNoSlot) return;
     drop_copy(slot);
-    count_free(slot);
+    count_if_free(slot);
 }
 
 size_t shrink(size_t count) {

@@ -4,6 +4,7 @@
 #include "lib/panic.h"
 #include "mm/heap/kmalloc.h"
 #include "mm/object/swap_store.h"
+#include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
 
 namespace mm {
@@ -12,6 +13,13 @@ namespace {
 
 void must_release(FrameNumber frame) {
     KASSERT("an object has a reference of its frames", !frames::release(frame).is_error());
+}
+
+/// A pageable frame is forgotten by itself. One that came back from the swap area and was never shown is not pageable yet.
+void give_back(FrameNumber frame) {
+    const FrameInfo& info = frame_table::info(frame);
+    if (info.references == 1 && info.use != FrameUse::Pageable && swap_store::is_set()) swap_store::get().forget(frame);
+    must_release(frame);
 }
 
 } // namespace
@@ -26,7 +34,7 @@ Result<void> ObjectFrames::create(size_t pages) {
 
 void ObjectFrames::destroy() {
     for (size_t i = 0; i < pages_; ++i) {
-        if (has(i)) must_release(entries_[i].frame());
+        if (has(i)) give_back(entries_[i].frame());
         if (is_swapped(i)) swap_store::get().release(entries_[i].slot());
     }
     KASSERT("a table of frames is a block of the heap", !kfree(entries_).is_error());

@@ -17,12 +17,15 @@ struct SwapStore {
     void (*share)(SwapSlot slot);
     /// One entry less: nobody will load it.
     void (*release)(SwapSlot slot);
+    /// The last reference of a frame that load() has given, and that was never shown, is about to go.
+    void (*forget)(FrameNumber frame);
 };
 
 namespace swap_store {
 
 /// Once, at boot. Without it there are no swap slots, and nobody may ask.
 void set(const SwapStore& store);
+bool is_set();
 const SwapStore& get();
 
 } // namespace swap_store

@@ -125,7 +125,7 @@ void page_gone(FrameNumber frame) {
 Result<void> bring_back(AddressSpace* space, const Area& area, VirtAddr page) { return swap::swap_in(space, area, page); }
 
 constexpr Pager kPager{.page_came = page_came, .bring_back = bring_back, .safe_point = safe_point, .make_room = make_room};
-constexpr SwapStore kStore{.load = swap::load, .share = swap::share, .release = swap::release};
+constexpr SwapStore kStore{.load = swap::load, .share = swap::share, .release = swap::release, .forget = swap::forget};
 
 bool is_torture_due() {
     if (torture == 0 || frames::allocations() < next_torture) return false;
