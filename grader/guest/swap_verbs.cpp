@@ -304,7 +304,7 @@ void look_at_slots(Call& call) {
     for (uint32_t first = 0; first < frames; first += kAtOnce) look_at_frames(call, first, std::min(first + kAtOnce, frames), slots);
 }
 
-/// swap.look: fills in `view`. A checkpoint follows.
+/// slots.look: fills in `view`. A checkpoint follows.
 void look(Call& call) {
     slab::shrink();
     slot_guest::View& view = slot_guest::view;
@@ -338,6 +338,6 @@ HARNESS_VERB("swap.share", share);
 HARNESS_VERB("swap.release", release);
 HARNESS_VERB("swap.shrink", shrink);
 HARNESS_VERB("swap.statistics", statistics);
-HARNESS_VERB("swap.look", look);
+HARNESS_VERB("slots.look", look);
 
 } // namespace

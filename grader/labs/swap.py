@@ -355,7 +355,7 @@ class SwapScenario(ReplayedScenario):
 
     def state(self, name: str, *, contents: int = 60) -> State:
         """Looks at all there is: see the top of this file. Of that many frames the contents are compared."""
-        self.op("swap.look")
+        self.op("slots.look")
         state = State(name, contents, list(self.touched) if self.watches_tlb else [])
         checkpoint = self.checkpoint(name, lambda target: self._look(target, state))
         self._do(checkpoint.op, lambda model: StateCheck(self, model, state, checkpoint.op).check())
@@ -364,7 +364,7 @@ class SwapScenario(ReplayedScenario):
 
     def frames_in_use(self, note: str = "") -> Op:
         """How many there are when the heap has given back what it does not need."""
-        return self.op("swap.look", note=note)
+        return self.op("slots.look", note=note)
 
     def expect_frames(self, now: Op, before: Op, why: str) -> None:
         """After boot(): as many frames are in use as before."""
@@ -381,7 +381,7 @@ class SwapScenario(ReplayedScenario):
 
     def last_call(self) -> Op | None:
         """The last operation before the state that is being looked at."""
-        done = [op for op in self.operations if op.is_done and op.number <= self._at and op.line.startswith(CALLS) and not op.line.startswith("swap.look")]
+        done = [op for op in self.operations if op.is_done and op.number <= self._at and op.line.startswith(CALLS) and not op.line.startswith("slots.look")]
         return done[-1] if done else None
 
     def _go_through(self) -> None:
