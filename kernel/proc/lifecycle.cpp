@@ -5,6 +5,7 @@
 #include "lib/random.h"
 #include "mm/fault/copy_on_write.h"
 #include "mm/paging/kernel_stacks.h"
+#include "mm/space/pager.h"
 #include "proc/descriptors.h"
 #include "proc/process.h"
 #include "proc/process_table.h"
@@ -132,7 +133,9 @@ Result<Ended> wait_for(Fits fits) {
 
 } // namespace
 
-Result<ProcessId> spawn(const char* path, std::span<const char* const> arguments) {
+namespace {
+
+Result<ProcessId> try_spawn(const char* path, std::span<const char* const> arguments) {
     Process& child = *TRY(create());
     const Result<void> opened = descriptors::open_standard(child);
     if (opened.is_error()) {
@@ -149,6 +152,12 @@ Result<ProcessId> spawn(const char* path, std::span<const char* const> arguments
     set_name(child, path);
     i386::prepare_user_frame(child.frame(), loaded.value().entry, loaded.value().stack);
     return begin(child);
+}
+
+} // namespace
+
+Result<ProcessId> spawn(const char* path, std::span<const char* const> arguments) {
+    return mm::pager::with_memory([&] { return try_spawn(path, arguments); });
 }
 
 Result<ProcessId> fork() {

@@ -101,7 +101,7 @@ constexpr Table make_table() {
     table[SystemCall::MapMemory] = with_memory<calls::map_memory>;
     table[SystemCall::UnmapMemory] = with_memory<calls::unmap_memory>;
     table[SystemCall::Protect] = with_memory<calls::protect>;
-    table[SystemCall::Advise] = with_memory<calls::advise>;
+    table[SystemCall::Advise] = calls::advise;
     table[SystemCall::Resident] = calls::resident;
     table[SystemCall::CreateShared] = with_own_errors<SystemCall::CreateShared, with_memory<calls::create_shared>>;
     table[SystemCall::AttachShared] = with_own_errors<SystemCall::AttachShared, with_memory<calls::attach_shared>>;

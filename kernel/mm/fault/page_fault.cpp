@@ -84,7 +84,6 @@ void note_copy(AddressSpace* space, VirtAddr address) {
 
 /// As demand::resolve(), for pages that may be swapped as well.
 Decision resolve(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
-    if (!pager::get()) return demand::resolve(space, fault, stack_pointer);
     const VirtAddr page(align_down(fault.address.value(), kPageSize));
     if (must_come_back(space, page)) {
         const Decision back = bring_back(space, page);
@@ -92,14 +91,22 @@ Decision resolve(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_poi
     }
     const Decision decision = demand::resolve(space, fault, stack_pointer);
     if (decision.how == How::Copied) note_copy(space, fault.address);
+    if (decision.how == How::ObjectCopy) spaces::note_original(*spaces::find_area(space, page), page);
     return decision;
+}
+
+/// Takes pages for another attempt: its own when only its own limit is in the way.
+bool make_room(AddressSpace* space, pager::Attempts& attempts) {
+    return spaces::is_full(space) ? pager::get()->make_room_in(space) : attempts.make_room();
 }
 
 /// The same, and begun again when pages could be taken for it.
 Decision resolve_with_memory(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
+    if (!pager::get()) return demand::resolve(space, fault, stack_pointer);
     pager::safe_point();
+    pager::Attempts attempts;
     Decision decision = resolve(space, fault, stack_pointer);
-    while (decision.outcome == Outcome::OutOfMemory && pager::make_room()) {
+    while (decision.outcome == Outcome::OutOfMemory && make_room(space, attempts)) {
         const bool had_grown = decision.stack_grew;
         decision = resolve(space, fault, stack_pointer);
         decision.stack_grew |= had_grown;

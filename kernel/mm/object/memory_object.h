@@ -51,6 +51,9 @@ Result<MemoryObject*> create_shared_memory(size_t pages);
 /// Where in the swap area page `index` of a shared memory lies; SwapSlot(0) when it lies in a frame, or nowhere yet. For reports and tests.
 SwapSlot slot_of_shared_page(const MemoryObject& object, size_t index);
 
+/// Shows the slots of all pages of shared memory that are in the swap area.
+void for_each_swapped_page(void (*visit)(void* context, SwapSlot slot), void* context);
+
 /// Where a file object's bytes come from. The file systems are a floor above; they hand this down.
 struct PageSource {
     void* context;                                                                        ///< The functions' own: a node.

@@ -16,7 +16,10 @@ namespace {
 struct SharedMemory {
     MemoryObject object;
     ObjectFrames frames;
+    SharedMemory* next;  ///< Of all there are.
 };
+
+constinit SharedMemory* all = nullptr;
 
 SharedMemory& shared(MemoryObject& object) { return reinterpret_cast<SharedMemory&>(object); }
 
@@ -38,6 +41,9 @@ Result<FrameNumber> page_at_hand(MemoryObject& object, size_t index) {
 }
 
 void destroy(MemoryObject& object) {
+    SharedMemory** link = &all;
+    while (*link != &shared(object)) link = &(*link)->next;
+    *link = shared(object).next;
     shared(object).frames.destroy();
     KASSERT("a shared memory is a block of the heap", !kfree(&object).is_error());
 }
@@ -57,11 +63,21 @@ Result<MemoryObject*> create_shared_memory(size_t pages) {
         return made.error();
     }
     memory->object = {.operations = &kOperations, .references = 1, .pages = pages, .is_shared_memory = true};
+    memory->next = all;
+    all = memory;
     return &memory->object;
 }
 
 SwapSlot slot_of_shared_page(const MemoryObject& object, size_t index) {
     return reinterpret_cast<const SharedMemory&>(object).frames.slot(index);
+}
+
+void for_each_swapped_page(void (*visit)(void* context, SwapSlot slot), void* context) {
+    for (SharedMemory* memory = all; memory; memory = memory->next) {
+        for (size_t i = 0; i < memory->object.pages; ++i) {
+            if (memory->frames.is_swapped(i)) visit(context, memory->frames.slot(i));
+        }
+    }
 }
 
 } // namespace mm

@@ -25,6 +25,8 @@ constexpr size_t kUnlimited = SIZE_MAX;
 constinit size_t allowed_allocations = kUnlimited; ///< What fail_after() left; kUnlimited outside of tests.
 constinit size_t frames_given = 0;  ///< Handed out since the boot; both counts may wrap.
 constinit size_t frames_back = 0;   ///< Given back since the boot.
+constinit size_t frames_refused = 0;
+constinit size_t reserve_users = 0; ///< UseReserve.
 void (*pageable_gone)(FrameNumber) = nullptr;
 
 /// May the last frames be taken, those below the watermark?
@@ -77,9 +79,13 @@ Result<FrameNumber> take(Zone highest, Contents contents, Depth depth) {
 
 [[gnu::noinline]] Result<FrameNumber> allocate_slowly(Zone zone, Contents contents, Depth depth) {
     if (allowed_allocations == 0) return without_frame(Error::OutOfMemory);
+    if (reserve_users > 0) depth = Depth::ToTheLast;
     auto frame = take(zone, contents, depth);
     if (frame.is_error() && shrinkers::shrink_all() > 0) frame = take(zone, contents, depth);
-    if (frame.is_error()) return without_frame(frame.error());
+    if (frame.is_error()) {
+        ++frames_refused;
+        return without_frame(frame.error());
+    }
     if (allowed_allocations != kUnlimited) --allowed_allocations;
     return hand_out(frame.value());
 }
@@ -135,7 +141,10 @@ inline bool is_from(const Result<FrameNumber>& run, Zone zone) {
         if (zone != Zone::Dma) {
             zone = Zone(static_cast<uint32_t>(zone) - 1);
         } else {
-            if (has_asked || shrinkers::shrink_all() == 0) return Error::OutOfMemory;
+            if (has_asked || shrinkers::shrink_all() == 0) {
+                ++frames_refused;
+                return Error::OutOfMemory;
+            }
             has_asked = true;
             zone = highest;
         }
@@ -252,6 +261,11 @@ void set_pageable_listener(void (*gone)(FrameNumber frame)) { pageable_gone = go
 size_t in_use() { return frames_given - frames_back; }
 
 size_t allocations() { return frames_given; }
+
+size_t refusals() { return frames_refused; }
+
+UseReserve::UseReserve() { ++reserve_users; }
+UseReserve::~UseReserve() { --reserve_users; }
 
 void fail_after(size_t count) {
     allowed_allocations = count;

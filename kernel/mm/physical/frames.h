@@ -56,6 +56,20 @@ size_t in_use();
 /// Frames handed out since the boot.
 size_t allocations();
 
+/// Allocations that failed since the boot because there was no frame, or no run. Who failed for want of memory can tell by it whether frames
+/// would help. Those that fail_after() made fail do not count.
+size_t refusals();
+
+/// While one of these lives, every allocation of single frames may take the last ones, as allocate_reserve(): for who calls others
+/// (lab 02's piece, say) to free memory. (Linux's PF_MEMALLOC.)
+class UseReserve {
+public:
+    UseReserve();
+    ~UseReserve();
+    UseReserve(const UseReserve&) = delete;
+    UseReserve& operator=(const UseReserve&) = delete;
+};
+
 /// For tests of what happens without memory: the next `count` allocations (a run counts as one) succeed, every later one fails
 /// with Error::OutOfMemory although frames are free.
 void fail_after(size_t count);

@@ -1,22 +1,20 @@
 #include "mm/reclaim/reclaim.h"
 
+#include <algorithm>
 #include <iterator>
 
-#include "lib/panic.h"
 #include "mm/object/swap_store.h"
-#include "mm/paging/tlb.h"
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_cache.h"
-#include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
 #include "mm/physical/shrinker.h"
 #include "mm/physical/watermarks.h"
-#include "mm/reclaim/page_usage.h"
+#include "mm/reclaim/eviction.h"
 #include "mm/reclaim/swap.h"
 #include "mm/reclaim/swap_area.h"
 #include "mm/space/address_space.h"
+#include "mm/space/pageable.h"
 #include "mm/space/pager.h"
-#include "mm/space/reverse_map.h"
 #include "mm/space/swap_services.h"
 
 namespace mm::reclaim {
@@ -24,18 +22,23 @@ namespace mm::reclaim {
 namespace {
 
 constinit bool initialized = false;
-constinit bool swaps = false;
 constinit policy::Kind kind_in_force = policy::Kind::Clock;
 constinit size_t limit = 0;
 constinit size_t torture = 0;
 constinit size_t next_torture = 0;       ///< When frames::allocations() reaches this.
 void (*wake_reclaimer)() = nullptr;
-void (*victim_listener)(FrameNumber) = nullptr;
+constinit bool is_awake = false;         ///< The reclaimer's thread: it has been woken, and is not done.
+constinit bool is_in_vain = false;       ///< Nothing could be taken: nobody tries again before the policy's next tick, unless he must.
+constinit size_t copies_ahead = 0;       ///< Pages that were read ahead, and perhaps nobody has asked for. Never too few for long.
 constinit uint32_t timer_ticks = 0;
 constinit uint32_t policy_ticks = 0;     ///< Those that the policy knows of, in units of the timer's.
-constinit Counters counts;
 
 constexpr uint32_t kPolicyTick = 10;     ///< Timer ticks: 100 ms.
+constexpr size_t kMaxAttempts = 16;      ///< Of one call that fails for want of memory; each takes twice as many pages as the one before.
+/// `torture` leaves so many pages: more than one instruction needs at once, its own, its operands', and those of a system call.
+constexpr size_t kTortureLeaves = 32;
+/// Pages that were read ahead stay, until there is one to so many that are in use.
+constexpr size_t kUsedPerAhead = 8;
 
 // Frames at hand.
 
@@ -52,65 +55,31 @@ size_t all_marks(size_t Watermarks::*mark) {
     return frames;
 }
 
-// One victim.
+// Pages that were read ahead.
 
-/// The pages of an object that show the frame forget it: the object knows where its contents are.
-void hide(FrameNumber frame) {
-    reverse_map::for_each(frame, [&](const Mapping& mapping) {
-        *mapping.entry = Pte::empty();
-        if (spaces::directory(mapping.space) == active_directory()) tlb::invalidate_page(mapping.page);
-        spaces::count_hidden(mapping.space);
-        KASSERT("a present page has a reference of its frame", !frames::release(frame).is_error());
-    });
+/// @param asked  how many: those least worth keeping are not known
+size_t take_copies(size_t asked) {
+    if (!swaps || asked == 0) return 0;
+    const size_t given = swap::shrink(asked);
+    copies_ahead = given < asked ? 0 : copies_ahead - std::min(copies_ahead, given);
+    return given;
 }
 
-/// A page of an object leaves.
-Result<void> evict_object_page(FrameNumber frame, MemoryObject& object) {
-    const page_usage::Usage usage = page_usage::of(frame);
-    const size_t index = reverse_map::index_of(frame);
-    SwapSlot slot;
-    if (object.is_shared_memory) {
-        if (!swaps) return Error::NoSpace;
-        slot = TRY(swap::store(frame, usage.dirty));
-    }
-    hide(frame);
-    ++(object.is_shared_memory ? counts.shared : counts.files);
-    object.operations->evict(object, index, slot);
-    return {};
+/// Copies that are too many, of `count` at most.
+size_t take_old_copies(size_t count) {
+    const size_t worthwhile = std::max(policy::count() / kUsedPerAhead, kBatch);
+    return copies_ahead > worthwhile ? take_copies(std::min(count, copies_ahead - worthwhile)) : 0;
 }
 
-/// Whether every reference of the frame is known: else somebody in the kernel works with it just now.
-bool is_explained(FrameNumber frame) {
-    const size_t known = page_usage::of(frame).mappings + (reverse_map::object_of(frame) ? 1 : 0) + (swaps && swap::holds(frame) ? 1 : 0);
-    return frame_table::info(frame).references == known;
-}
-
-Result<void> evict(FrameNumber frame) {
-    if (victim_listener) victim_listener(frame);
-    if (!is_explained(frame)) return Error::Busy;
-    if (MemoryObject* const object = reverse_map::object_of(frame)) return evict_object_page(frame, *object);
-    if (!swaps) return Error::NoSpace;
-    if (swap::swap_out({&frame, 1}) == 0) return Error::DeviceError;
-    ++counts.anonymous;
-    return {};
-}
-
-/// A victim that cannot leave goes to the end of the policy's order, so that the others have their turn.
-void keep(FrameNumber frame) {
-    ++counts.stayed;
-    policy::page_out(frame);
-    policy::page_in(frame);
-}
-
-/// So many of the policy's victims leave, if they can.
-size_t take_victims(size_t count) {
-    size_t taken = 0, in_vain = 0;
-    while (taken < count && in_vain < policy::count()) {
-        const Result<FrameNumber> victim = take_one();
-        if (victim.error() == Error::NotFound) break;
-        ++(victim.is_error() ? in_vain : taken);
-    }
-    return taken;
+/// Reads pages by `load`, and notes what came with them.
+template <typename Load>
+auto reading(Load load) {
+    const swap::Statistics before = swap::statistics();
+    auto result = load();
+    const swap::Statistics after = swap::statistics();
+    copies_ahead += after.read_ahead - before.read_ahead;
+    copies_ahead -= std::min<size_t>(copies_ahead, after.cache_hits - before.cache_hits);
+    return result;
 }
 
 // What others call.
@@ -122,15 +91,52 @@ void page_gone(FrameNumber frame) {
     if (swaps) swap::forget(frame);
 }
 
-Result<void> bring_back(AddressSpace* space, const Area& area, VirtAddr page) { return swap::swap_in(space, area, page); }
+Result<void> bring_back(AddressSpace* space, const Area& area, VirtAddr page) {
+    return reading([&] { return swap::swap_in(space, area, page); });
+}
 
-constexpr Pager kPager{.page_came = page_came, .bring_back = bring_back, .safe_point = safe_point, .make_room = make_room};
-constexpr SwapStore kStore{.load = swap::load, .share = swap::share, .release = swap::release, .forget = swap::forget};
+Result<FrameNumber> load(SwapSlot slot) {
+    return reading([&] { return swap::load(slot); });
+}
 
-bool is_torture_due() {
-    if (torture == 0 || frames::allocations() < next_torture) return false;
-    next_torture = frames::allocations() + torture;
-    return true;
+bool make_room_in(AddressSpace* space) { return spaces::give_one_page(*space, take_page); }
+
+constexpr Pager kPager{.page_came = page_came, .bring_back = bring_back, .safe_point = safe_point, .make_room = make_room, .make_room_in = make_room_in};
+constexpr SwapStore kStore{.load = load, .share = swap::share, .release = swap::release, .forget = swap::forget};
+
+// When.
+
+void let_policy_tick() {
+    if (timer_ticks - policy_ticks < kPolicyTick) return;
+    policy_ticks = timer_ticks;
+    is_in_vain = false;
+    policy::tick();
+}
+
+void keep_limit() {
+    if (limit > 0 && policy::count() >= limit) take_victims(policy::count() - limit + 1);
+}
+
+/// A page for every `torture` frames that were allocated since the last one.
+void take_for_torture() {
+    if (torture == 0 || frames::allocations() < next_torture) return;
+    const size_t due = (frames::allocations() - next_torture) / torture + 1;
+    next_torture += due * torture;
+    const size_t spare = policy::count() - std::min(policy::count(), kTortureLeaves);
+    const size_t wanted = std::min({due, spare, kBatch});
+    if (wanted > 0) take_pages(wanted);
+}
+
+void wake() {
+    if (is_awake || is_in_vain || !wake_reclaimer) return;
+    is_awake = true;
+    ++counts.wakeups;
+    wake_reclaimer();
+}
+
+/// A thousand pages that cannot leave are too much when they are more than all others together.
+void make_large_pages_pageable() {
+    if (swaps && spaces::large_pages_everywhere() * kPagesPerLargePage > policy::count()) spaces::split_some_large_page();
 }
 
 } // namespace
@@ -160,38 +166,30 @@ const char* kind_name(policy::Kind kind) {
 
 const char* policy_name() { return kind_name(kind_in_force); }
 
-Result<FrameNumber> take_one() {
-    const FrameNumber victim = TRY(policy::choose_victim());
-    ++counts.victims;
-    const Result<void> gone = evict(victim);
-    if (!gone.is_error()) return victim;
-    keep(victim);
-    return gone.error();
-}
-
 size_t take_pages(size_t count) {
-    const size_t copies = swaps ? swap::shrink(count) : 0; // nobody has looked at them yet
-    return copies + take_victims(count - copies);
+    make_large_pages_pageable();
+    size_t given = take_old_copies(count);
+    given += take_victims(count - given);
+    if (given < count) given += take_copies(count - given);
+    return given;
 }
 
 void safe_point() {
-    if (timer_ticks - policy_ticks >= kPolicyTick) {
-        policy_ticks = timer_ticks;
-        policy::tick();
-    }
-    if (limit > 0 && policy::count() >= limit) take_victims(policy::count() - limit + 1);
-    size_t wanted = is_torture_due() ? 1 : 0;
+    let_policy_tick();
+    keep_limit();
+    take_for_torture();
     const size_t frames = at_hand();
-    if (frames < all_marks(&Watermarks::low) && wake_reclaimer) {
-        ++counts.wakeups;
-        wake_reclaimer();
-    }
-    if (frames < all_marks(&Watermarks::min) && wanted < kBatch) wanted = kBatch;
-    if (wanted > 0 && take_pages(wanted) > 0) ++counts.safe_points;
+    if (frames >= all_marks(&Watermarks::low)) return;
+    wake();
+    if (frames >= all_marks(&Watermarks::min) || is_in_vain) return;
+    is_in_vain = take_pages(kBatch) == 0;
+    counts.safe_points += !is_in_vain;
 }
 
-bool make_room() {
-    const size_t given = take_pages(kBatch) + shrinkers::shrink_all();
+bool make_room(size_t attempt) {
+    if (attempt >= kMaxAttempts) return false;
+    size_t given = take_pages(kBatch << attempt);
+    if (given == 0) given = shrinkers::shrink_all();
     counts.made_room += given > 0;
     return given > 0;
 }
@@ -200,9 +198,11 @@ size_t balance() {
     size_t given = 0;
     while (at_hand() < all_marks(&Watermarks::high)) {
         const size_t now = take_pages(kBatch);
-        if (now == 0) break;
+        is_in_vain = now == 0;
+        if (is_in_vain) break;
         given += now;
     }
+    is_awake = false;
     return given;
 }
 
@@ -213,7 +213,5 @@ void set_torture(size_t n) {
     next_torture = frames::allocations() + n;
 }
 void note_time() { ++timer_ticks; }
-void set_victim_listener(void (*listener)(FrameNumber victim)) { victim_listener = listener; }
-const Counters& counters() { return counts; }
 
 } // namespace mm::reclaim

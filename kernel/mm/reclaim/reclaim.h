@@ -7,7 +7,7 @@
 ///   takes pages until the high marks are reached; or fewer than the minimum marks: whoever is at the safe point takes a batch himself;
 /// - something failed for want of memory (make_room());
 /// - there are more pageable frames than set_limit() allows;
-/// - `torture=N` is on the command line: after every N-th frame that was allocated.
+/// - `torture=N` is on the command line: one for every N-th frame that was allocated.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@
 
 namespace mm::reclaim {
 
-/// Frames that are taken at once, so that they can be written at once.
+/// Pages that leave at once, so that they can be written at once.
 inline constexpr size_t kBatch = 8;
 
 /// Starts the policy, and registers with everybody below. Swapping begins with it if a swap area is open (swap_area.h), else only pages of
@@ -34,7 +34,9 @@ const char* kind_name(policy::Kind kind);
 /// The kind in force.
 const char* policy_name();
 
-/// Takes up to `count` pages. @return how many frames that gave back
+/// Takes up to `count` pages. What was read ahead, and is too much of that, goes first; then the policy's victims; then all that was read ahead. When
+/// large pages hold more memory than all pages that could leave, one of them is split before.
+/// @return how many frames that gave back
 size_t take_pages(size_t count);
 
 /// Takes the policy's next victim only. @return its frame as it was; Error::NotFound without one, NoSpace, DeviceError when it could not leave
@@ -42,7 +44,7 @@ Result<FrameNumber> take_one();
 
 /// What a safe point does; make_room() as Pager says.
 void safe_point();
-bool make_room();
+bool make_room(size_t attempt);
 
 /// Takes pages until the high marks are reached, or nothing more can be taken: the reclaimer's thread. @return frames given back
 size_t balance();
@@ -51,7 +53,7 @@ void set_waker(void (*wake)());
 
 /// At most so many pageable frames from now on; 0 is no limit. For tests, and for whoever wants to see a small machine.
 void set_limit(size_t frames);
-/// A reclaim after every n-th allocation; 0 is none.
+/// A page leaves for every n-th frame that is allocated, at the next safe point; 0 is none.
 void set_torture(size_t n);
 /// A timer tick has passed (10 ms): every tenth makes the next safe point call policy::tick(). Called in the timer's interrupt.
 void note_time();
@@ -60,7 +62,7 @@ void note_time();
 void set_victim_listener(void (*listener)(FrameNumber victim));
 
 struct Counters {
-    uint32_t safe_points;   ///< That took pages.
+    uint32_t safe_points;   ///< That took pages because memory was low.
     uint32_t wakeups;       ///< Of the reclaimer's thread.
     uint32_t made_room;     ///< Attempts of make_room() that gave something.
     uint32_t victims;       ///< Chosen.
@@ -68,5 +70,10 @@ struct Counters {
     uint32_t anonymous, shared, files;  ///< Frames given back, by kind.
 };
 const Counters& counters();
+
+/// Compares everything with everything, and panics with a sentence when something does not fit: all spaces (spaces::check_invariants()), the
+/// references of all pageable frames, the policy's count, the entries of all slots, the free ones. Takes its time.
+/// @return Error::OutOfMemory when there is no room to count in: nothing is known of the slots then
+Result<void> check_invariants();
 
 } // namespace mm::reclaim

@@ -45,6 +45,18 @@ void check_page(const Area& area, const PresentPage& page) {
     KASSERT("a large page is private memory of zeros", page.size == PageSize::Small || (area.sharing == Sharing::Private && !area.object));
 }
 
+size_t swapped_in(const AddressSpace& space, AddressRange range) {
+    size_t pages = 0;
+    for (VirtAddr begin = range.begin; begin < range.end; begin = slot_end(begin, range.end)) {
+        const Pde pde = directory_entry(space.directory, begin);
+        if (!pde.is_table()) continue;
+        const FrameMemory table = frame_memory(pde.frame());
+        const VirtAddr end = slot_end(begin, range.end);
+        for (VirtAddr page = begin; page < end; page = page + kPageSize) pages += table.as<Pte>()[page.table_index()].is_swapped();
+    }
+    return pages;
+}
+
 void check_attributes(const Area& area) {
     KASSERT("an area is a range of pages in the user range", !check_range(area.range).is_error());
     KASSERT("no area may be written and executed", !check_protection(area.protection).is_error());
@@ -67,6 +79,9 @@ void check_area(void* context, const Area& area) {
         recount.resident += page.pages();
         recount.large_pages += page.size == PageSize::Large;
     });
+    const size_t swapped = swapped_in(recount.space, area.range);
+    KASSERT("a swap entry is a private page's: what is shared, its object has", swapped == 0 || area.sharing == Sharing::Private);
+    recount.swapped += swapped;
     ++recount.areas;
     recount.mapped += area.range.pages();
     if (grants_nothing(area.protection)) recount.unreachable += area.range.pages();
@@ -90,6 +105,8 @@ void check_invariants(const AddressSpace* space) {
     KASSERT("the space knows how many pages its areas have", space->mapped == recount.mapped);
     KASSERT("every present page lies in an area", present_anywhere(*space) == recount.resident);
     KASSERT("the space knows how many pages are present", space->resident == recount.resident);
+    KASSERT("every swap entry lies in an area", swapped_in(*space, {VirtAddr(kUserBegin), VirtAddr(kUserEnd)}) == recount.swapped);
+    KASSERT("the space knows how many swap entries it has", space->swapped == recount.swapped);
     KASSERT("the space knows how many of them are large", space->large_pages == recount.large_pages);
     KASSERT("the space knows how many pages grant nothing", space->unreachable == recount.unreachable);
     KASSERT("the execute line is behind the last area that may be executed", space->execute_line == recount.execute_line);

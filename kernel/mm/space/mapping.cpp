@@ -5,6 +5,7 @@
 
 #include "lib/panic.h"
 #include "mm/space/areas.h"
+#include "mm/space/pageable.h"
 #include "mm/space/space.h"
 
 namespace mm::spaces {
@@ -22,7 +23,11 @@ void take_away(void* context, const Area& part) {
     release_object(part);
 }
 
-void follow_protection(void* context, const Area& part) { update_rights(space_of(context), part); }
+void follow_protection(void* context, const Area& part) {
+    AddressSpace& space = space_of(context);
+    note_dirty(space, part.range);
+    update_rights(space, part);
+}
 
 /// Pages of the range that are in areas of which `counts` is true.
 template <typename Counts>

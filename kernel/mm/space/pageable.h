@@ -31,11 +31,33 @@ inline void note_shown(AddressSpace& space, const Area& area, VirtAddr page, Fra
     if (pager::get()) note_first_shown(space, area, page, frame);
 }
 
-/// The entries of this range are about to go, or to be copied: what their dirty bits say is kept with the frames.
+/// The page of the area shows a copy, made a moment ago, of a page of its object: the original has become pageable as well, though
+/// nobody may ever show it.
+void note_original(const Area& area, VirtAddr page);
+
+/// The entries of this range are about to go, or to change or to be copied by a piece: what their dirty bits say is kept with the frames.
 void note_dirty(AddressSpace& space, AddressRange range);
 
 /// Empties the swap entries of the range, and gives their slots back.
 void drop_swap_entries(AddressSpace& space, AddressRange range);
+
+/// Whether the space may show no more pages (SpaceLimits::resident).
+bool is_full(const AddressSpace* space);
+
+/// Takes a page of the space by second chance, for who must keep within a limit of its own: from where the last one was found on, the first that
+/// was not accessed meanwhile. Large pages are split on the way; one that shows the frame of zeros just goes.
+/// @param take  takes a pageable frame out of memory, and says whether it could
+/// @return whether a page has gone
+bool give_one_page(AddressSpace& space, bool (*take)(FrameNumber frame));
+
+/// Large pages of all spaces.
+size_t large_pages_everywhere();
+
+/// Splits a large page of some space, so that what is in it becomes pageable. The page table may be one of the last frames.
+/// @return whether there was one
+bool split_some_large_page();
+/// The same for one space.
+bool split_one_of(AddressSpace& space);
 
 /// Gives the child the swap entries that the parent has in the area, one more entry of the slot each.
 /// @return Error::OutOfMemory when there is no frame for a page table

@@ -8,6 +8,7 @@
 
 #include "lib/address.h"
 #include "lib/result.h"
+#include "mm/physical/frames.h"
 
 namespace mm {
 
@@ -22,9 +23,13 @@ struct Pager {
     Result<void> (*bring_back)(AddressSpace* space, const Area& area, VirtAddr page);
     /// Takes pages when memory is low: the caller holds no frame that it has only looked up.
     void (*safe_point)();
-    /// Something failed for want of memory, and has changed nothing: takes pages.
+    /// Something failed for want of memory, and has changed nothing: takes pages, the more the more often it was tried.
+    /// @param attempt  0 at first
     /// @return whether it is worth while to begin again
-    bool (*make_room)();
+    bool (*make_room)(size_t attempt);
+    /// Nothing but its own limit keeps a space from showing another page: takes one of its pages.
+    /// @return whether that worked
+    bool (*make_room_in)(AddressSpace* space);
 };
 
 namespace pager {
@@ -39,15 +44,36 @@ inline const Pager* get() { return registered; }
 inline void safe_point() {
     if (registered) registered->safe_point();
 }
-inline bool make_room() { return registered && registered->make_room(); }
+
+/// What begins again when it has failed for want of memory.
+class Attempts {
+public:
+    /// Begins the first.
+    Attempts() : refusals_(frames::refusals()) {}
+
+    /// The attempt has failed with Error::OutOfMemory.
+    /// @return whether to begin another: pages were taken, and frames were what it lacked
+    bool make_room() {
+        const size_t before = refusals_;
+        refusals_ = frames::refusals();
+        if (!registered || refusals_ == before) return false;
+        return registered->make_room(count_++);
+    }
+
+private:
+    size_t refusals_;   ///< When the attempt began.
+    size_t count_ = 0;
+};
 
 /// Does `work`, which changes nothing when it fails; when that is for want of memory, again, as long as pages can be taken.
 /// @param work  returns a Result
 template <typename Work>
 auto with_memory(Work work) {
+    if (!registered) return work();
     safe_point();
+    Attempts attempts;
     auto result = work();
-    while (result.error() == Error::OutOfMemory && make_room()) result = work();
+    while (result.error() == Error::OutOfMemory && attempts.make_room()) result = work();
     return result;
 }
 

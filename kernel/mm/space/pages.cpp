@@ -156,6 +156,7 @@ void take_out_small_pages(AddressSpace& space, FrameNumber table, VirtAddr begin
     const FrameMemory memory = frame_memory(table);
     const uint32_t* const entries = memory.as<uint32_t>() + begin.table_index();
     const size_t count = take_frames(entries, entries + pages);
+    if (count == 0 && pager::get()) forget(space, begin, 1); // reclaim may have emptied the page table, and left it
     forget_present(space, entries, begin, pages, count);
     frames::release_all(taken_out, count);
     space.resident -= count;
@@ -176,38 +177,6 @@ void make_absent(AddressSpace& space, AddressRange range) {
         }
         begin = end;
     }
-}
-
-namespace {
-
-Result<void> split(AddressSpace& space, VirtAddr address, Pde large) {
-    // A change of a part that changes nothing: the piece must split the large page for it.
-    TRY(page_table::protect(space.directory, address, 1, large.rights()));
-    KASSERT("protect() splits a large page of which it changes a part", directory_entry(space.directory, address).is_table());
-    frames::split_run(large.frame());
-    --space.large_pages;
-    return {};
-}
-
-} // namespace
-
-Result<void> split_large_pages(AddressSpace& space, AddressRange range) {
-    if (space.large_pages == 0) return {};
-    for (const VirtAddr edge : {range.begin, range.end}) {
-        if (is_aligned(edge.value(), kLargePageSize)) continue;
-        const Pde pde = directory_entry(space.directory, edge);
-        if (pde.is_large_page()) TRY(split(space, edge, pde));
-    }
-    return {};
-}
-
-Result<void> split_all_large_pages(AddressSpace& space, const Area& area) {
-    if (space.large_pages == 0) return {};
-    for (VirtAddr slot = area.range.begin; slot < area.range.end; slot = slot_end(slot, area.range.end)) {
-        const Pde pde = directory_entry(space.directory, slot);
-        if (pde.is_large_page()) TRY(split(space, slot, pde));
-    }
-    return {};
 }
 
 void update_rights(AddressSpace& space, const Area& area) {

@@ -1,5 +1,6 @@
 #include "mm/space/reverse_map.h"
 
+#include "lib/panic.h"
 #include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
 #include "mm/space/fault_services.h"
@@ -105,6 +106,16 @@ void set_dirtied(FrameNumber frame, bool dirtied) {
 
 namespace spaces {
 
+namespace {
+
+void note_object_page(const Area& area, size_t index, FrameNumber frame) {
+    if (!may_become_pageable(frame)) return;
+    frames::make_pageable(frame, index << kPageShift | kOfObject, reinterpret_cast<uint32_t>(area.object));
+    pager::get()->page_came(frame);
+}
+
+} // namespace
+
 void join_family(AddressSpace& space, Family& family) {
     space.family = &family;
     space.next_in_family = family.first;
@@ -134,10 +145,15 @@ void note_private(AddressSpace& space, VirtAddr page, FrameNumber frame) {
 void note_first_shown(AddressSpace& space, const Area& area, VirtAddr page, FrameNumber frame) {
     const bool is_private = !area.object || (area.sharing == Sharing::Private && frame_table::info(frame).references == 1);
     if (is_private) return note_private(space, page, frame);
-    if (!may_become_pageable(frame)) return;
+    note_object_page(area, area.first_page + AddressRange{area.range.begin, page}.pages(), frame);
+}
+
+void note_original(const Area& area, VirtAddr page) {
     const size_t index = area.first_page + AddressRange{area.range.begin, page}.pages();
-    frames::make_pageable(frame, index << kPageShift | kOfObject, reinterpret_cast<uint32_t>(area.object));
-    pager::get()->page_came(frame);
+    const Result<FrameNumber> frame = area.object->operations->page_at_hand(*area.object, index);
+    if (frame.is_error()) return;
+    note_object_page(area, index, frame.value());
+    KASSERT("an object keeps the frame of its page", !frames::release(frame.value()).is_error());
 }
 
 void note_dirty(AddressSpace& space, AddressRange range) {

@@ -33,6 +33,7 @@ public:
     VirtAddr heap_begin;
     VirtAddr heap_end;         ///< The break, in bytes.
     VirtAddr mapping_top;      ///< Where mappings begin, downwards.
+    VirtAddr hand;             ///< Where give_one_page() goes on (pageable.h).
     uint32_t virtual_time = 0;  ///< Timer ticks in which its process ran.
     Random random;
     Family* family = nullptr;               ///< Spaces that come from one another by fork() (pageable.h).

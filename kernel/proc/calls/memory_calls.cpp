@@ -6,6 +6,7 @@
 #include "fs/open_file.h"
 #include "mm/object/memory_object.h"
 #include "mm/space/address_space.h"
+#include "mm/space/pager.h"
 #include "mm/space/user_memory.h"
 #include "proc/calls/arguments.h"
 #include "proc/calls/calls.h"
@@ -78,10 +79,16 @@ Result<VirtAddr> map_file(MapRequest request, uint32_t number, uint32_t offset) 
     return begin;
 }
 
-/// Brings the pages in that are not there. Where that fails, those before stay: it was advice.
+/// Brings the pages in that are not there. Where that fails, those before stay: it was advice. Each page for itself may take the place of others: a
+/// range that is larger than memory comes to an end.
 Result<void> fill(AddressRange range) {
-    for (VirtAddr page = range.begin; page < range.end; page = page + kPageSize) TRY(mm::spaces::resolve_page(current().space, page));
+    for (VirtAddr page = range.begin; page < range.end; page = page + kPageSize)
+        TRY(mm::pager::with_memory([&] { return mm::spaces::resolve_page(current().space, page); }));
     return {};
+}
+
+Result<void> discard(AddressRange range) {
+    return mm::pager::with_memory([&] { return mm::spaces::discard(current().space, range); });
 }
 
 } // namespace
@@ -129,7 +136,7 @@ Result<uint32_t> advise(const Arguments& arguments) {
     if (advice != abi::MADV_NORMAL && advice != abi::MADV_WILLNEED && advice != abi::MADV_DONTNEED) return Error::InvalidArgument;
     TRY(check_mapped(range));
     if (advice == abi::MADV_WILLNEED) TRY(fill(range));
-    if (advice == abi::MADV_DONTNEED) TRY(mm::spaces::discard(current().space, range));
+    if (advice == abi::MADV_DONTNEED) TRY(discard(range));
     return 0;
 }
 
