@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emulator import torture
 from emulator.rom import BootLayout, boot_layout, build_rom
 from emulator.volume import copy_image
 from gdb.client import GdbSession, ProbeError
@@ -76,6 +77,8 @@ class Boots:
 
     def _boot(self, scenario: Scenario, image: KernelImage) -> Run:
         self.count += 1
+        if scenario.disk:
+            torture.apply(scenario)
         directory = self.folder / f"boot-{self.count}"
         directory.mkdir(parents=True, exist_ok=True)
         try:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emulator import torture
 from emulator.machine import Machine
 from emulator.rom import build_rom
 from emulator.volume import copy_image
@@ -49,6 +50,7 @@ class Booter:
 
     def boot(self, scenario: Scenario) -> Run:
         self.count += 1
+        torture.apply(scenario)
         image = KernelImage(self.kernel or built(self.profile))
         folder = self.folder / f"boot-{self.count}"
         folder.mkdir()
