@@ -39,7 +39,7 @@ class Expectations:
         records = run.records()
         wrong = {self.script.lines[operation - 1]: records[operation].error for operation, error in self._expected.items()
                  if records[operation].error != error}
-        assert not wrong, "operation: what it answered instead"
+        assert not wrong, f"operation: what it answered instead: {wrong}"
         return run
 
 

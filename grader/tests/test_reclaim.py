@@ -71,11 +71,11 @@ class Pages(Expectations):
         self.checked(run)
         lines = self.script.lines
         wrong = {f"{op}: {lines[op - 1]}": hex(run.value(op)) for op, value in self._words.items() if run.value(op) != value}
-        assert not wrong, "words that are not what was written"
+        assert not wrong, f"words that are not what was written: {wrong}"
         wrong = {f"{op}: {lines[op - 1]}": run.values(op) for op, states in self._states.items() if [value & 0xFF for value in run.values(op)] != states}
-        assert not wrong, "states of pages"
+        assert not wrong, f"states of pages: {wrong}"
         wrong = {f"{op}: {lines[op - 1]}": run.value(op) for op, count in self._counts.items() if run.value(op) != count}
-        assert not wrong, "counts"
+        assert not wrong, f"counts: {wrong}"
         return run
 
 
@@ -298,13 +298,13 @@ def test_slots_go_with_what_replaces_their_pages(boot, image):
     """munmap() of a part, MADV_DONTNEED, MAP_FIXED, a shrinking heap."""
     pages = Pages()
     block = f"${pages.map(16, begin=0x4000_0000)}"
-    pages.add("space.place_heap 0 0x20000000")
-    pages.add("space.set_heap_end 0 0x20006000")
+    heap = f"${pages.add('space.place_heap 0 0x24000000')}"
+    pages.add(f"space.set_heap_end 0 {heap}+{6 * PAGE}")
     pages.add("space.activate 0")
     pages.write(block, 16)
-    pages.write(0x2000_0000, 6)
+    pages.write(heap, 6)
     pages.out(block, 16)
-    pages.out(0x2000_0000, 6)
+    pages.out(heap, 6)
     pages.add(f"space.unmap 0 {block}+{2 * PAGE} 3")
     pages.check()
     pages.are(ABSENT, f"{block}+{2 * PAGE}", 3)
@@ -312,13 +312,13 @@ def test_slots_go_with_what_replaces_their_pages(boot, image):
     pages.check()
     pages.map(3, begin=0x4000_0000 + 9 * PAGE)
     pages.check()
-    pages.add("space.set_heap_end 0 0x20002000")
+    pages.add(f"space.set_heap_end 0 {heap}+{2 * PAGE}")
     pages.check()
-    pages.add("space.set_heap_end 0 0x20006000")
+    pages.add(f"space.set_heap_end 0 {heap}+{6 * PAGE}")
     pages.read_zeros(f"{block}+{6 * PAGE}", 2)
     pages.read_zeros(f"{block}+{9 * PAGE}", 3)
-    pages.read_zeros(0x2000_2000, 4)
-    pages.read(0x2000_0000, 2)
+    pages.read_zeros(f"{heap}+{2 * PAGE}", 4)
+    pages.read(heap, 2)
     pages.read(block, 2)
     pages.read(block, 4, first=12)
     free = pages.add("reclaim.swapped")
