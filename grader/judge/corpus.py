@@ -111,20 +111,24 @@ def _wanted(lab: Lab, test: str, value: Any, file: Path) -> Wanted:
     return Wanted(value)
 
 
+LIGHT_TICKS = 100_000_000  # the budget of a test that costs little more than its boot
+
+
 def chosen_tests(case: Case, share: float) -> list[Test]:
     """The tests that the case is judged by. A correct design passes every test, so all are run. A faulty one is run through those that
     must find the fault, and through a share of the others (those that it must pass, and those that are blocked), drawn by the names of
-    case and test: in each case others, and the same ones every time."""
+    case and test: in each case others, and the same ones every time. Tests with a large budget are drawn less often, so that the share
+    is one of the work rather than of the number."""
     if case.folder.parent.name in ("good", "alt"):
         return list(case.lab.tests)
     finding = {test for test, wanted in case.verdict.items() if wanted.status != "blocked"}
 
     def is_chosen(test: Test) -> bool:
-        if test.id in finding:
+        if test.id in finding or share >= 1:
             return True
-        if share < 1 and test.id in case.verdict and not finding.intersection(test.needs):
+        if test.id in case.verdict and not finding.intersection(test.needs):
             return False  # blocked by a blocked one, which may not be run
-        return random.Random(f"{case.name} {test.id}").random() < share
+        return random.Random(f"{case.name} {test.id}").random() < share * min(1, LIGHT_TICKS / test.ticks)
 
     return [test for test in case.lab.tests if is_chosen(test)]
 

@@ -1,6 +1,6 @@
 """Every submission of the corpus earns exactly the verdict that its verdict.toml says: test by test, no point more, none less.
 
-`make test` runs a faulty case through the tests that must find the fault and an eighth of the others; `make corpus`
+`make test` runs a faulty case through the tests that must find the fault and an eighth of the others, fewer of the long ones; `make corpus`
 (FAULTLINE_CORPUS=all) through all of them, which takes more than twice as long."""
 
 from __future__ import annotations
