@@ -46,7 +46,7 @@ def test_the_references_pass_with_memory_debugging_on_and_off(compiler: str) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     passed = re.findall(r"^(\S+): (\d+) of (\d+) host tests passed \((\S+), (memory debugging on|without memory debugging)", done.stdout, re.MULTILINE)
     assert {(lab, debugging) for lab, *_, debugging in passed} == {
-        (lab, debugging) for lab in ("01-frames", "02-paging", "03-buddy", "04-heap", "05-spaces", "06-faults", "07-cow")
+        (lab, debugging) for lab in ("01-frames", "02-paging", "03-buddy", "04-heap", "05-spaces", "06-faults", "07-cow", "09-swap")
         for debugging in ("memory debugging on", "without memory debugging")}
     assert all(count == total and int(total) >= 20 and by == compiler for _, count, total, by, _ in passed)
 

@@ -30,6 +30,7 @@ public:
     SpaceLimits limits;
     PageDirectory directory;
     size_t resident = 0;  ///< As add_page() and the piece count.
+    size_t swapped = 0;   ///< Lab 09.
 };
 
 } // namespace mm

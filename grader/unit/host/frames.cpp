@@ -30,6 +30,7 @@ constexpr uint32_t kNowhere = ~0u;
 size_t allowed = kUnlimited;
 size_t in_use_count = 0;
 size_t requests = 0;
+void (*last_release)(FrameNumber) = nullptr;
 
 std::vector<uint32_t>& list_of(uint32_t frame) { return free_lists[static_cast<size_t>(mm::zone_of(FrameNumber(frame)))]; }
 
@@ -108,6 +109,7 @@ Result<void> release_any(FrameNumber first, Order order) {
     if (first.value() >= mm::frame_table::frame_count()) return Error::NotAllocated;
     FrameInfo& info = mm::frame_table::info(first);
     if (info.use != FrameUse::Allocated || info.references == 0 || info.order != order.value()) return Error::NotAllocated;
+    if (info.references == 1 && order == Order(0) && last_release) last_release(first);
     if (--info.references > 0) return {};
     for (uint32_t i = 0; i < order.frames(); ++i) take_back(first + i);
     in_use_count -= order.frames();
@@ -135,6 +137,7 @@ size_t free_frame_count() {
 }
 bool is_free_now(FrameNumber frame) { return frame.value() < place_in_list.size() && place_in_list[frame.value()] != kNowhere; }
 bool has_free_run(Order order) { return find_run(order, Zone::High) != kNowhere; }
+void on_last_release(void (*listener)(FrameNumber frame)) { last_release = listener; }
 size_t frame_requests() { return requests; }
 
 } // namespace host

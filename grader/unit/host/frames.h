@@ -23,6 +23,9 @@ bool is_free_now(FrameNumber frame);
 /// Whether a run of this order, from any zone, could be had now.
 bool has_free_run(Order order);
 
+/// Who is told before a single frame's last reference goes; null for nobody.
+void on_last_release(void (*listener)(FrameNumber frame));
+
 /// Calls of mm::frames that asked for frames, those that failed included.
 size_t frame_requests();
 
