@@ -66,7 +66,7 @@ def linked_pieces(pieces: str) -> set[str]:
     ("04-heap 02-paging", ["02-paging/page_table", "04-heap/slab", "04-heap/kmalloc"])])
 def test_chosen_pieces_come_from_the_submission_and_the_others_from_the_reference(pieces, own):
     everything = {"01-frames/memory_map", "02-paging/page_table", "03-buddy/frame_allocator", "04-heap/slab", "04-heap/kmalloc", "05-spaces/areas",
-                  "06-faults/demand", "07-cow/copy_on_write"}
+                  "06-faults/demand", "07-cow/copy_on_write", "09-swap/swap", "10-replace/policy"}
     assert linked_pieces(pieces) == {f"{'submission/labs' if piece in own else 'reference'}/{piece}" for piece in everything}
 
 
@@ -80,7 +80,7 @@ def test_of_a_file_that_two_labs_write_the_submissions_is_linked_or_the_later_la
 
 
 @pytest.mark.parametrize("judged, allocator", [("01-frames", ""), ("02-paging", "03-buddy"), ("03-buddy", ""), ("04-heap", "03-buddy"), ("05-spaces", "03-buddy"),
-                                               ("06-faults", "03-buddy"), ("07-cow", "03-buddy")])
+                                               ("06-faults", "03-buddy"), ("07-cow", "03-buddy"), ("09-swap", "03-buddy")])
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_grader_links_the_same_reference_as_make(profile, judged, allocator):
     """A judged lab's own files come from the submission alone, whichever other lab writes a file of that name."""
