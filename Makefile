@@ -81,6 +81,10 @@ test: setup docs ## all tests: kernel, grader, labs, the corpus, the docs
 corpus: grading-kernel ## every submission of grader/corpus through every test of its lab, about 15 minutes [ARGS="-k buddy"]
 	@FAULTLINE_CORPUS=all /usr/bin/python3 -m pytest -n $(JOBS) grader/tests/test_corpus.py $(ARGS)
 
+.PHONY: torture
+torture: kernel grading-kernel ## programs under memory pressure: a page leaves for every N-th frame, and nobody notices [N=1]
+	@/usr/bin/python3 grader/torture.py $(or $(N),1) --jobs $(JOBS)
+
 .PHONY: bench
 bench: needed ## figures: ticks of the allocators and of system calls, milliseconds of a boot
 	@for profile in grading no-memory-debugging; do \

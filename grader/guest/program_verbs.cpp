@@ -351,6 +351,8 @@ void ps(Call& call) {
     proc::for_each(
         [](void* context, proc::Process& shown) {
             size_t& at = *static_cast<size_t*>(context);
+            const bool is_kernels = !shown.has_user_code() && shown.state != abi::ProcessState::Zombie;
+            if (is_kernels && shown.pid != 0) return; // a thread of its own, such as the reclaimer's
             if (at + 3 > std::size(record)) return;
             record[at++] = shown.pid;
             record[at++] = shown.parent ? shown.parent->pid : 0;

@@ -45,6 +45,8 @@ class ShellSession:
 
     def __init__(self, *, emulator: str = "bochs", append: str = "", memory: int = 64, programs: Path = SHIPPED, terminal: bool = False,
                  kernel: Path = KERNEL) -> None:  # fmt: skip
+        if n := os.environ.get("FAULTLINE_TORTURE"):  # emulator/torture.py; run.py's machines have a swap disk
+            append = f"{append} torture={n}".strip()
         command = [str(RUN), "--elf", str(kernel), "--emulator", emulator, "--memory", str(memory), "--append", append, "--programs", str(programs)]
         self.seen = ""  # all of it
         self._unread = ""

@@ -20,7 +20,7 @@ from program_boots import booter
 USER_BEGIN, USER_END = 0x1000_0000, 0xC000_0000
 # In parts of 256 MiB, a boot each; an end of 0 is the end of all addresses.
 KERNEL = {"low": (0, USER_BEGIN), **{f"shared {begin >> 28:x}": (begin, begin + USER_BEGIN & 0xFFFF_FFFF) for begin in range(USER_END, 1 << 32, USER_BEGIN)}}
-FRAME_INFO, USE, ALLOCATED = 16, 4, 3  # sizeof(FrameInfo), where its use lies, FrameUse::Allocated
+FRAME_INFO, USE, ALLOCATED, PAGEABLE = 16, 4, 3, 5  # sizeof(FrameInfo), where its use lies, FrameUse::Allocated and Pageable
 SECRET = 0x5EC2_E700
 Machines = Callable[..., Scenario]
 
@@ -178,7 +178,7 @@ def trespasses(views: list[ProcessView], uses: bytes, families: Iterable[set[int
                 if area is None:
                     wrong.append(f"{where}, in none of its areas")
                     continue
-                if page.frame >= len(uses) or uses[page.frame] != ALLOCATED:
+                if page.frame >= len(uses) or uses[page.frame] not in (ALLOCATED, PAGEABLE):
                     wrong.append(f"{where}, which nobody has been given")
                 if page.frame in tables:
                     wrong.append(f"{where}, which holds a page table")

@@ -1,5 +1,6 @@
 #include "mm/reclaim/eviction.h"
 
+#include <algorithm>
 #include <array>
 #include <span>
 
@@ -90,7 +91,7 @@ public:
     /// @return how many have left at once
     size_t add(FrameNumber victim) {
         MemoryObject* const object = reverse_map::object_of(victim);
-        const bool may_leave = is_explained(victim);
+        const bool may_leave = (object || !swap_is_full_) && is_explained(victim);
         if (may_leave && !object) {
             gathered_[count_++] = victim;
             return 0;
@@ -106,6 +107,7 @@ public:
     size_t flush() {
         const size_t out = swap_out({gathered_.data(), count_});
         in_vain_ += count_ - out;
+        swap_is_full_ |= out == 0 && count_ > 0;
         count_ = 0;
         return out;
     }
@@ -115,15 +117,16 @@ private:
     std::array<FrameNumber, kBatch> gathered_;
     size_t count_ = 0;
     size_t in_vain_ = 0;
+    bool swap_is_full_ = false; ///< Or broken: no other private page is tried. Pages of files are.
 };
 
 } // namespace
 
-size_t take_victims(size_t count) {
-    const size_t pages = policy::count(); // nobody is asked twice
+size_t take_victims(size_t count, size_t patience) {
+    patience = std::min(patience, policy::count()); // nobody is asked twice
     size_t taken = 0;
     Exit exit;
-    while (taken < count && exit.in_vain() < pages) {
+    while (taken < count && exit.in_vain() < patience) {
         const bool is_enough = taken + exit.gathered() == count || exit.is_full();
         const Result<FrameNumber> victim = is_enough ? Error::NotFound : choose();
         if (!victim.is_error()) {

@@ -19,8 +19,9 @@ extern constinit bool swaps;
 /// So many of the policy's victims leave, if they can. Each is out of the policy's set when the next one is chosen, so these are the victims that
 /// would be chosen one by one; those that are private leave together, up to kBatch of them. One that cannot leave comes in
 /// again, behind the others.
-/// @return how many have left: fewer than `count` when all others cannot
-size_t take_victims(size_t count);
+/// @param patience  victims that may be chosen in vain
+/// @return how many have left
+size_t take_victims(size_t count, size_t patience);
 
 /// This page leaves, whatever the policy says: a pageable frame. @return whether it could
 bool take_page(FrameNumber frame);

@@ -7,7 +7,6 @@
 #include "mm/physical/frame_allocator.h"
 #include "mm/physical/frame_cache.h"
 #include "mm/physical/frames.h"
-#include "mm/physical/shrinker.h"
 #include "mm/physical/watermarks.h"
 #include "mm/reclaim/eviction.h"
 #include "mm/reclaim/swap.h"
@@ -34,6 +33,7 @@ constinit uint32_t timer_ticks = 0;
 constinit uint32_t policy_ticks = 0;     ///< Those that the policy knows of, in units of the timer's.
 
 constexpr uint32_t kPolicyTick = 10;     ///< Timer ticks: 100 ms.
+constexpr size_t kPatience = 4 * kBatch; ///< Victims that cannot leave, before whoever is not in need gives up.
 constexpr size_t kMaxAttempts = 16;      ///< Of one call that fails for want of memory; each takes twice as many pages as the one before.
 /// `torture` leaves so many pages: more than one instruction needs at once, its own, its operands', and those of a system call.
 constexpr size_t kTortureLeaves = 32;
@@ -113,8 +113,22 @@ void let_policy_tick() {
     policy::tick();
 }
 
+/// A thousand pages that cannot leave are too much when they are more than all others together.
+void make_large_pages_pageable() {
+    if (swaps && spaces::large_pages_everywhere() * kPagesPerLargePage > policy::count()) spaces::split_some_large_page();
+}
+
+/// @param patience  as take_victims()
+size_t take(size_t count, size_t patience) {
+    make_large_pages_pageable();
+    size_t given = take_old_copies(count);
+    given += take_victims(count - given, patience);
+    if (given < count) given += take_copies(count - given);
+    return given;
+}
+
 void keep_limit() {
-    if (limit > 0 && policy::count() >= limit) take_victims(policy::count() - limit + 1);
+    if (limit > 0 && policy::count() >= limit) take_victims(policy::count() - limit + 1, kPatience);
 }
 
 /// A page for every `torture` frames that were allocated since the last one.
@@ -124,7 +138,7 @@ void take_for_torture() {
     next_torture += due * torture;
     const size_t spare = policy::count() - std::min(policy::count(), kTortureLeaves);
     const size_t wanted = std::min({due, spare, kBatch});
-    if (wanted > 0) take_pages(wanted);
+    if (wanted > 0) take(wanted, kPatience);
 }
 
 void wake() {
@@ -132,11 +146,6 @@ void wake() {
     is_awake = true;
     ++counts.wakeups;
     wake_reclaimer();
-}
-
-/// A thousand pages that cannot leave are too much when they are more than all others together.
-void make_large_pages_pageable() {
-    if (swaps && spaces::large_pages_everywhere() * kPagesPerLargePage > policy::count()) spaces::split_some_large_page();
 }
 
 } // namespace
@@ -166,13 +175,7 @@ const char* kind_name(policy::Kind kind) {
 
 const char* policy_name() { return kind_name(kind_in_force); }
 
-size_t take_pages(size_t count) {
-    make_large_pages_pageable();
-    size_t given = take_old_copies(count);
-    given += take_victims(count - given);
-    if (given < count) given += take_copies(count - given);
-    return given;
-}
+size_t take_pages(size_t count) { return take(count, SIZE_MAX); }
 
 void safe_point() {
     let_policy_tick();
@@ -182,22 +185,21 @@ void safe_point() {
     if (frames >= all_marks(&Watermarks::low)) return;
     wake();
     if (frames >= all_marks(&Watermarks::min) || is_in_vain) return;
-    is_in_vain = take_pages(kBatch) == 0;
+    is_in_vain = take(kBatch, kPatience) == 0;
     counts.safe_points += !is_in_vain;
 }
 
 bool make_room(size_t attempt) {
     if (attempt >= kMaxAttempts) return false;
-    size_t given = take_pages(kBatch << attempt);
-    if (given == 0) given = shrinkers::shrink_all();
-    counts.made_room += given > 0;
-    return given > 0;
+    const bool has_given = take_pages(kBatch << attempt) > 0; // the shrinkers were asked before anybody was refused a frame
+    counts.made_room += has_given;
+    return has_given;
 }
 
 size_t balance() {
     size_t given = 0;
     while (at_hand() < all_marks(&Watermarks::high)) {
-        const size_t now = take_pages(kBatch);
+        const size_t now = take(kBatch, kPatience);
         is_in_vain = now == 0;
         if (is_in_vain) break;
         given += now;
