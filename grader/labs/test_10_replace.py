@@ -80,8 +80,6 @@ def test_memory(replace: ReplaceScenario) -> None:
         replace.begin(kind)
         area = replace.map(20)
         replace.use(area, range(20))
-        replace.take(8)
-        replace.tick(2)
         replace.unmap(area, 0, 20)
         looks.append((kind, replace.op("replace.look", note=f"after {kind}")))
     replace.boot()

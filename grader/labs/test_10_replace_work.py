@@ -11,8 +11,8 @@ from labs.test_10_replace import MODELLED
 from oracle import reference_strings
 from oracle.replacement import KINDS
 
-LENGTH, FRAMES = 400, 16  # of a string, and of the memory in which it is run
-FEW, MANY = 256, 2048
+LENGTH, FRAMES = 300, 16  # of a string, and of the memory in which it is run
+FEW, MANY = 256, 1280
 FACTOR, FREE = 2, 300  # so much more may MANY pages cost than FEW, and so many ticks anyway
 
 
@@ -95,7 +95,7 @@ def test_strings_working_set(replace: ReplaceScenario) -> None:
 
 
 def test_cost(replace: ReplaceScenario) -> None:
-    """With 2048 pages FIFO and Clock find a victim as quickly as with 256, if none was accessed; and pages come and go as quickly, whatever the kind."""
+    """With 1280 pages FIFO and Clock find a victim as quickly as with 256, if none was accessed; and pages come and go as quickly, whatever the kind."""
     replace.machine = Machine(32)
     replace.create()
     areas = [replace.map(FEW + 1) for _ in range(MANY // FEW)]  # too small for large pages, which stay in memory

@@ -41,11 +41,12 @@ SOURCES_06-faults := grader/unit/test_faults grader/unit/host/frames grader/unit
 SOURCES_07-cow := grader/unit/test_cow grader/unit/host/frames grader/unit/host/cow_space grader/unit/host/cow_driver
 SOURCES_09-swap := grader/unit/test_swap grader/unit/host/frames grader/unit/host/vmalloc grader/unit/host/heap grader/unit/host/cow_space \
 	grader/unit/host/swap_space grader/unit/host/swap_driver
+SOURCES_10-replace := grader/unit/test_policy grader/unit/host/frames grader/unit/host/heap grader/unit/host/vmalloc grader/unit/host/policy_driver
 
 objects = $(patsubst %,$(OUT)/%.o,$(HOST:%=grader/unit/host/%) $(KERNEL:%=kernel/%) $(if $(filter 1,$(FUZZ)),\
 	grader/unit/fuzz_$(1) $(filter-out grader/unit/test_%,$(SOURCES_$(1))),grader/unit/host/runner $(SOURCES_$(1))))
 
-LABS := 01-frames 02-paging 03-buddy 04-heap 05-spaces 06-faults 07-cow 09-swap
+LABS := 01-frames 02-paging 03-buddy 04-heap 05-spaces 06-faults 07-cow 09-swap 10-replace
 LAB ?= $(LABS)
 
 .PHONY: support
