@@ -212,6 +212,8 @@ class OneBoot:
         if self.reached >= len(self.scenario.checkpoints):
             raise Failure("the harness alone reaches its checkpoints", f"checkpoint {escaped(name)!r} that the script does not have", kind="forged record")
         checkpoint = self.scenario.checkpoints[self.reached]
+        if checkpoint.op.number <= answered and checkpoint.is_a_programs:
+            raise self.missed(checkpoint)
         if checkpoint.word != name or checkpoint.op.number != answered + 1:
             raise Failure("the harness alone reaches its checkpoints, in the script's order",
                           f"checkpoint {escaped(name)!r} while {self.scenario.operations[min(answered, len(self.scenario.operations) - 1)]} was running",
@@ -226,6 +228,10 @@ class OneBoot:
             checkpoint.probe = checkpoint._probe(Probe(self.target, self.image, self.swap_image))
         if self.snapshots is not None:
             self.keep(checkpoint, self.snapshots)
+
+    def missed(self, checkpoint: Checkpoint) -> Failure:
+        """A program that has ended too early, or another way."""
+        return Failure(f"the program comes to its checkpoint {checkpoint.name!r}", f"{checkpoint.op} is over without it", operation=checkpoint.op.number)
 
     def keep(self, checkpoint: Checkpoint, folder: Path) -> None:
         """Writes the checkpoint for `view`, with the page directories that the probe has read (its `tables`, by name)."""
@@ -252,6 +258,8 @@ class OneBoot:
             raise Failure("the whole script runs", f"the script ended before {operations[len(answers)]}", kind="forged record",
                           operation=len(answers) + 1)
         if self.reached < len(self.scenario.checkpoints):
+            if self.scenario.checkpoints[self.reached].is_a_programs:
+                raise self.missed(self.scenario.checkpoints[self.reached])
             raise Failure("every checkpoint is reached", f"the record of {self.scenario.checkpoints[self.reached]} came without a stop there",
                           kind="forged record")
         self.compare_image()

@@ -157,6 +157,11 @@ class Checkpoint:
         self.probe: Any = None  # what the probe returned
 
     @property
+    def is_a_programs(self) -> bool:
+        """Made by a program while its operation runs, not by a line of the script."""
+        return not self.op.line.startswith("checkpoint ")
+
+    @property
     def registers(self) -> dict[str, int]:
         """All registers, with cr0, cr2, cr3 and cr4."""
         if self._registers is None:

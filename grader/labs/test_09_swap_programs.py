@@ -103,6 +103,7 @@ def test_program_fork(swap: SwapScenario) -> None:
     swap.boot()
     forked, read, apart, left = (work.audit(name) for name in ("forked", "read", "apart", "left"))
     family = [work.ran.pid, work.member(1), work.member(2)]
+    work.uses_the_disk(forked, frames)
     for pid in family:
         work.holds(forked, pid, {page: work.key for page in range(pages)}, " before fork()")
         work.holds(read, pid, {page: work.key for page in range(pages)}, " before fork()")
