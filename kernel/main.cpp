@@ -20,6 +20,7 @@
 #include "lib/panic.h"
 #include "lib/random.h"
 #include "lib/text.h"
+#include "memory_short.h"
 #include "mm/heap/finding.h"
 #include "mm/heap/slab.h"
 #include "mm/paging/kernel_map.h"
@@ -125,6 +126,7 @@ void start_processes() {
     start_reclaim();
     proc::initialize();
     if (mm::reclaim::is_initialized()) proc::reclaimer::start();
+    prepare_for_short_memory();
     proc::signals::initialize();
     proc::system_calls::initialize();
 }

@@ -53,6 +53,18 @@ struct ReclaimCounts {
     uint32_t slots, slots_free;        ///< Now: pages that the swap area has room for.
 };
 
+/// What was done when memory was short (docs/memory-short.md).
+struct MemoryShortCounts {
+    uint32_t promises_refused;              ///< Requests, by the overcommit policy.
+    uint32_t oom_asked, oom_killed;         ///< Times that no memory could be found; processes killed for others.
+    uint32_t oom_reaped_frames;             ///< That came back from them at once.
+    uint32_t load_samples, load_overloads;  ///< Looks of load control; of these, that found too much demand.
+    uint32_t suspensions;                   ///< Processes suspended,
+    uint32_t resumptions, turns;            ///< let go on because there was room, because it was their turn.
+    uint32_t suspended;                     ///< Now.
+    uint32_t demand, capacity;              ///< Now, in pages: of all working sets, and of memory.
+};
+
 /// Of the whole machine.
 struct Counters {
     FaultCounts faults;
@@ -64,6 +76,7 @@ struct Counters {
     uint32_t frames_free, frames_zeroed;        ///< Now; zeroed ones are not counted as free again.
     uint32_t frames_in_use;                     ///< Now.
     uint32_t file_frames;                       ///< Now, of those in use: pages of files.
+    MemoryShortCounts memory_short;
 };
 
 } // namespace abi

@@ -17,7 +17,9 @@ constexpr uint32_t killed(uint32_t signal) { return signal; }
 constexpr uint32_t signal_of(uint32_t wait_status) { return wait_status & 0xFF; }
 constexpr uint32_t exit_status_of(uint32_t wait_status) { return (wait_status >> 8) & 0xFF; }
 
-enum class ProcessState : uint32_t { Ready = 0, Running, Sleeping, Waiting, Zombie };
+enum class ProcessState : uint32_t { Ready = 0, Running, Sleeping, Waiting, Zombie,
+    Suspended,  ///< By load control: it wants to run, and memory is too small for all.
+};
 
 /// One line of ps.
 struct ProcessInfo {
@@ -27,6 +29,10 @@ struct ProcessInfo {
     uint32_t milliseconds;   ///< Of CPU time, from the timer's ticks.
     char name[kMaxProcessName];
     FaultCounts faults;
+    uint32_t promised_pages;  ///< In the account of promises.
+    uint32_t working_set;     ///< Pages, as load control has estimated it; 0 while it has not.
+    uint32_t fault_rate;      ///< Pages brought back from the swap area in a second of the process's own time, lately.
+    uint32_t suspensions;     ///< How often load control has suspended it.
 };
 
 /// What meminfo shows, in frames or pages.
@@ -37,6 +43,8 @@ struct MemoryInfo {
     uint32_t faults, signals;
     uint32_t file_frames;    ///< Of those in use: pages of files.
     uint32_t swap_slots, swap_free;  ///< Pages that the swap area has room for, and of these unused; 0 without one.
+    uint32_t promised, promise_limit, most_promised;  ///< Pages, see mm/object/commit.h; the limit counts for the policy `never`.
+    uint32_t overcommit;     ///< The policy: 0 never, 1 heuristic, 2 always.
 };
 
 } // namespace abi

@@ -55,5 +55,8 @@ std::span<const Command> heap_commands();
 /// Disks, files and folders.
 std::span<const Command> file_commands();
 
+/// What is done when memory is short: promises, the choice of a victim, load control.
+std::span<const Command> short_memory_commands();
+
 /// Processes: looking at them, running programs, the scheduler's figures.
 std::span<const Command> process_commands();

@@ -63,7 +63,7 @@ std::span<const Command> general_commands() { return kGeneralCommands; }
 
 /// All tables, in the order in which help shows them. The first command that fits the line is meant.
 constexpr std::span<const Command> (*kTables[])() = {frame_commands, memory_commands, vmalloc_commands, heap_commands, file_commands,
-                                                    process_commands, swap_commands, general_commands};
+                                                    process_commands, swap_commands, short_memory_commands, general_commands};
 
 /// The whole list is longer than a screen: `help frame` shows a part of it.
 Result<void> help(const Words& words) {

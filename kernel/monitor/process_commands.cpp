@@ -28,6 +28,7 @@ const char* state_name(abi::ProcessState state) {
     case abi::ProcessState::Sleeping: return "sleeping";
     case abi::ProcessState::Waiting: return "waiting";
     case abi::ProcessState::Zombie: return "zombie";
+    case abi::ProcessState::Suspended: return "suspended";
     }
     return "?";
 }

@@ -43,6 +43,12 @@ void initialize() {
     mm::leaks::set_stack_finder(show_stacks);
 }
 
+PrintableName::PrintableName(const Process& process) {
+    size_t i = 0;
+    for (; i + 1 < sizeof text && process.name[i]; ++i) text[i] = process.name[i] > ' ' && process.name[i] <= '~' ? process.name[i] : '?';
+    text[i] = 0;
+}
+
 void set_name(Process& process, const char* path) {
     const char* name = path;
     for (const char* at = path; *at; ++at) {

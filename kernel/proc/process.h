@@ -85,6 +85,12 @@ struct Process {
     i386::TrapFrame& frame() { return i386::user_frame(kernel_stack_top); }
 };
 
+/// A process's name for messages: a program chooses its name; what it may not choose is what a terminal does, or a second line.
+struct PrintableName {
+    explicit PrintableName(const Process& process);
+    char text[abi::kMaxProcessName];
+};
+
 /// Makes the boot's stack process 0, and the idle task. Once, at boot, before any of the below.
 void initialize();
 

@@ -10,6 +10,7 @@
 #include "mm/reclaim/reclaim.h"
 #include "proc/process_table.h"
 #include "proc/signals.h"
+#include "proc/suspension.h"
 
 namespace proc {
 
@@ -72,7 +73,8 @@ void clear_alarm(Process& process) {
 }
 
 bool is_asleep(const Process& process) {
-    return process.state == abi::ProcessState::Sleeping || process.state == abi::ProcessState::Waiting;
+    using abi::ProcessState;
+    return process.state == ProcessState::Sleeping || process.state == ProcessState::Waiting || process.state == ProcessState::Suspended;
 }
 
 /// The idle task needs no address space of its own: whichever is loaded has the kernel in it, and often is the next one again.
@@ -91,7 +93,7 @@ void switch_to(Process& next) {
     ++figures.switches;
     i386::set_kernel_stack(next.kernel_stack_top);
     load_space(next);
-    if (next.pending_signals)
+    if (next.pending_signals || suspension::must_wait(next))
         i386::request_return_work();
     else
         i386::cancel_return_work();
@@ -123,6 +125,7 @@ void return_to_user(i386::TrapFrame& frame) {
         ++figures.preemptions;
         yield();
     }
+    if (suspension::must_wait(*running)) suspension::wait();
     if (running->pending_signals) signals::deliver(frame);
 }
 
@@ -176,6 +179,13 @@ Result<void> block(WaitQueue& queue, uint32_t timeout_ticks) {
     switch_to(take_next());
     if (self.pending_signals) return Error::Interrupted;
     return {};
+}
+
+void suspend(WaitQueue& queue) {
+    const InterruptsOff off;
+    running->state = abi::ProcessState::Suspended;
+    append(queue, *running);
+    switch_to(take_next());
 }
 
 void wake(Process& process) {

@@ -19,6 +19,8 @@ void yield();
 /// Sleeps in `queue` until wake_one() or wake_all(), or (timeout not 0) so many timer ticks have passed, or a signal comes.
 /// @return Error::Interrupted for a signal
 Result<void> block(WaitQueue& queue, uint32_t timeout_ticks = 0);
+/// As block() without a timeout, and the process is shown as suspended: it has done nothing to wait for.
+void suspend(WaitQueue& queue);
 void wake_one(WaitQueue& queue);
 void wake_all(WaitQueue& queue);
 /// Ends the sleep of one process, whatever it waits for.

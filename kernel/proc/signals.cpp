@@ -36,13 +36,6 @@ constexpr uint32_t bit(int signal) { return 1u << signal; }
 
 bool is_signal(int signal) { return signal > 0 && signal < abi::kSignals; }
 
-/// A program chooses its name; what it may not choose is what a terminal does, or a second line.
-void copy_printable(std::span<char, abi::kMaxProcessName> to, const char* name) {
-    size_t i = 0;
-    for (; i + 1 < to.size() && name[i]; ++i) to[i] = name[i] > ' ' && name[i] <= '~' ? name[i] : '?';
-    to[i] = 0;
-}
-
 /// On the console, where the programs' text goes.
 void say(const char* text, size_t length) {
     fs::Node& node = console::node();
@@ -51,11 +44,9 @@ void say(const char* text, size_t length) {
 
 [[noreturn]] void end(int signal, const char* reason) {
     const Process& process = current();
-    char printable[abi::kMaxProcessName];
-    copy_printable(printable, process.name);
     char text[160];
     const size_t length =
-        format_into(text, "{}[{}] killed by {}{}{}\n", printable, process.pid, name(signal), *reason ? ": " : "", reason);
+        format_into(text, "{}[{}] killed by {}{}{}\n", PrintableName(process).text, process.pid, name(signal), *reason ? ": " : "", reason);
     say(text, length);
     exit(abi::killed(static_cast<uint32_t>(signal)));
 }

@@ -9,6 +9,7 @@
 #include "mm/paging/tlb.h"
 #include "mm/report/reports.h"
 #include "mm/space/fault_services.h"
+#include "mm/space/load_notes.h"
 #include "mm/space/pageable.h"
 #include "mm/space/pager.h"
 #include "mm/space/swap_services.h"
@@ -71,7 +72,10 @@ bool must_come_back(AddressSpace* space, VirtAddr page) {
 
 Decision bring_back(AddressSpace* space, VirtAddr page) {
     const Result<void> back = pager::get()->bring_back(space, *spaces::find_area(space, page), page);
-    if (!back.is_error()) return resolved(How::SwappedIn);
+    if (!back.is_error()) {
+        ++spaces::load_notes(space).swap_ins;
+        return resolved(How::SwappedIn);
+    }
     return back.error() == Error::DeviceError ? signal(Reason::Device) : out_of_memory();
 }
 
@@ -84,6 +88,7 @@ void note_copy(AddressSpace* space, VirtAddr address) {
 
 /// As demand::resolve(), for pages that may be swapped as well.
 Decision resolve(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
+    if (!pager::get()) return demand::resolve(space, fault, stack_pointer);
     const VirtAddr page(align_down(fault.address.value(), kPageSize));
     if (must_come_back(space, page)) {
         const Decision back = bring_back(space, page);
@@ -95,18 +100,18 @@ Decision resolve(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_poi
     return decision;
 }
 
-/// Takes pages for another attempt: its own when only its own limit is in the way.
-bool make_room(AddressSpace* space, pager::Attempts& attempts) {
-    return spaces::is_full(space) ? pager::get()->make_room_in(space) : attempts.make_room();
+/// Memory for another attempt: by its own pages when only its own limit is in the way.
+bool find_memory(AddressSpace* space, pager::Attempts& attempts) {
+    if (spaces::is_full(space)) return pager::get() && pager::get()->make_room_in(space);
+    return attempts.find_memory(pager::Asker::PageFault);
 }
 
 /// The same, and begun again when pages could be taken for it.
 Decision resolve_with_memory(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
-    if (!pager::get()) return demand::resolve(space, fault, stack_pointer);
     pager::safe_point();
     pager::Attempts attempts;
     Decision decision = resolve(space, fault, stack_pointer);
-    while (decision.outcome == Outcome::OutOfMemory && make_room(space, attempts)) {
+    while (decision.outcome == Outcome::OutOfMemory && find_memory(space, attempts)) {
         const bool had_grown = decision.stack_grew;
         decision = resolve(space, fault, stack_pointer);
         decision.stack_grew |= had_grown;
@@ -117,6 +122,7 @@ Decision resolve_with_memory(AddressSpace* space, const FaultInfo& fault, VirtAd
 Decision decide(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
     if (!is_user_address(fault.address)) return shared_range::resolve(fault) ? resolved(How::KernelTable) : outside_user_range(fault.address);
     if (!space) return signal(Reason::NotMapped);
+    if (spaces::is_reaped(space)) return out_of_memory(); // the kernel in the name of a process that is about to die
     check_entry(space, fault);
     const Decision decision = resolve_with_memory(space, fault, stack_pointer);
     const bool goes_on = decision.outcome == Outcome::Resolved || decision.outcome == Outcome::Retry;

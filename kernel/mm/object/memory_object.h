@@ -46,6 +46,7 @@ inline void release(MemoryObject& object) {
 
 /// Memory that several address spaces share, zero at first. Frames are taken as pages are asked for.
 /// @return Error::InvalidArgument for 0 pages, Error::OutOfMemory
+/// Its pages are promised (commit.h) until it goes.
 Result<MemoryObject*> create_shared_memory(size_t pages);
 
 /// Where in the swap area page `index` of a shared memory lies; SwapSlot(0) when it lies in a frame, or nowhere yet. For reports and tests.
@@ -53,6 +54,9 @@ SwapSlot slot_of_shared_page(const MemoryObject& object, size_t index);
 
 /// Shows the slots of all pages of shared memory that are in the swap area.
 void for_each_swapped_page(void (*visit)(void* context, SwapSlot slot), void* context);
+
+/// The sizes of all shared memory there is, in pages.
+size_t shared_memory_pages();
 
 /// Where a file object's bytes come from. The file systems are a floor above; they hand this down.
 struct PageSource {

@@ -5,6 +5,7 @@
 #include "lib/format.h"
 #include "lib/panic.h"
 #include "mm/heap/kmalloc.h"
+#include "mm/object/commit.h"
 #include "mm/object/memory_object.h"
 #include "mm/object/object_frames.h"
 #include "mm/physical/frames.h"
@@ -44,6 +45,7 @@ void destroy(MemoryObject& object) {
     SharedMemory** link = &all;
     while (*link != &shared(object)) link = &(*link)->next;
     *link = shared(object).next;
+    commit::take_back(object.pages);
     shared(object).frames.destroy();
     KASSERT("a shared memory is a block of the heap", !kfree(&object).is_error());
 }
@@ -54,14 +56,29 @@ constexpr ObjectOperations kOperations{name, page, page_at_hand, destroy, evict}
 
 } // namespace
 
-Result<MemoryObject*> create_shared_memory(size_t pages) {
-    if (pages == 0) return Error::InvalidArgument;
+namespace {
+
+Result<SharedMemory*> make(size_t pages) {
     auto* memory = static_cast<SharedMemory*>(TRY(kmalloc(sizeof(SharedMemory))));
     const Result<void> made = memory->frames.create(pages);
     if (made.is_error()) {
         KASSERT("a shared memory is a block of the heap", !kfree(memory).is_error());
         return made.error();
     }
+    return memory;
+}
+
+} // namespace
+
+Result<MemoryObject*> create_shared_memory(size_t pages) {
+    if (pages == 0) return Error::InvalidArgument;
+    TRY(commit::promise(pages));
+    const Result<SharedMemory*> made = make(pages);
+    if (made.is_error()) {
+        commit::take_back(pages);
+        return made.error();
+    }
+    SharedMemory* const memory = made.value();
     memory->object = {.operations = &kOperations, .references = 1, .pages = pages, .is_shared_memory = true};
     memory->next = all;
     all = memory;
@@ -78,6 +95,12 @@ void for_each_swapped_page(void (*visit)(void* context, SwapSlot slot), void* co
             if (memory->frames.is_swapped(i)) visit(context, memory->frames.slot(i));
         }
     }
+}
+
+size_t shared_memory_pages() {
+    size_t pages = 0;
+    for (const SharedMemory* memory = all; memory; memory = memory->next) pages += memory->object.pages;
+    return pages;
 }
 
 } // namespace mm

@@ -26,6 +26,7 @@ constinit size_t allowed_allocations = kUnlimited; ///< What fail_after() left; 
 constinit size_t frames_given = 0;  ///< Handed out since the boot; both counts may wrap.
 constinit size_t frames_back = 0;   ///< Given back since the boot.
 constinit size_t frames_refused = 0;
+constinit size_t single_frames_refused = 0;
 constinit size_t reserve_users = 0; ///< UseReserve.
 void (*pageable_gone)(FrameNumber) = nullptr;
 
@@ -84,6 +85,7 @@ Result<FrameNumber> take(Zone highest, Contents contents, Depth depth) {
     if (frame.is_error() && shrinkers::shrink_all() > 0) frame = take(zone, contents, depth);
     if (frame.is_error()) {
         ++frames_refused;
+        ++single_frames_refused;
         return without_frame(frame.error());
     }
     if (allowed_allocations != kUnlimited) --allowed_allocations;
@@ -216,13 +218,19 @@ void share(FrameNumber first) {
 Result<FrameNumber> allocate_run(Order order, Zone zone, Contents contents) {
     if (order == Order(0)) return allocate(zone, contents);
     if (order > kMaxOrder) return Error::Unsupported;
-    if (allowed_allocations == 0) return Error::OutOfMemory;
+    if (allowed_allocations == 0) {
+        ++refused.all;
+        return Error::OutOfMemory;
+    }
     if (entry_count == 0) frame_cache::look_up_frame_table();
     zone = frame_cache::served_by[static_cast<uint32_t>(zone)];
     auto first = try_run(order, zone, contents);
     if (!is_from(first, zone)) [[unlikely]] {
         first = search_run(first, order, zone, contents);
-        if (first.is_error()) return first;
+        if (first.is_error()) {
+            refused.all += first.error() == Error::OutOfMemory;
+            return first;
+        }
     }
     FrameInfo& info = entries[first.value().value()];
     info.references = 1;
@@ -263,6 +271,7 @@ size_t in_use() { return frames_given - frames_back; }
 size_t allocations() { return frames_given; }
 
 size_t refusals() { return frames_refused; }
+size_t single_refusals() { return single_frames_refused; }
 
 UseReserve::UseReserve() { ++reserve_users; }
 UseReserve::~UseReserve() { --reserve_users; }

@@ -59,6 +59,8 @@ size_t allocations();
 /// Allocations that failed since the boot because there was no frame, or no run. Who failed for want of memory can tell by it whether frames
 /// would help. Those that fail_after() made fail do not count.
 size_t refusals();
+/// Of these, the ones of single frames: then there is no memory left at all, while a run may be missing where memory is only fragmented.
+size_t single_refusals();
 
 /// While one of these lives, every allocation of single frames may take the last ones, as allocate_reserve(): for who calls others
 /// (lab 02's piece, say) to free memory. (Linux's PF_MEMALLOC.)

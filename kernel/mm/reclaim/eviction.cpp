@@ -9,6 +9,7 @@
 #include "mm/paging/tlb.h"
 #include "mm/physical/frame_table.h"
 #include "mm/physical/frames.h"
+#include "mm/reclaim/load_control.h"
 #include "mm/reclaim/page_usage.h"
 #include "mm/reclaim/policy.h"
 #include "mm/reclaim/swap.h"
@@ -92,6 +93,7 @@ public:
     size_t add(FrameNumber victim) {
         MemoryObject* const object = reverse_map::object_of(victim);
         const bool may_leave = (object || !swap_is_full_) && is_explained(victim);
+        if (may_leave) load_control::note_leaving(victim);
         if (may_leave && !object) {
             gathered_[count_++] = victim;
             return 0;

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "mm/paging/tlb.h"
+#include "mm/reclaim/load_control.h"
 #include "mm/reclaim/swap.h"
+#include "mm/reclaim/usage_notes.h"
 #include "mm/space/address_space.h"
 #include "mm/space/reverse_map.h"
 
@@ -11,9 +13,9 @@ namespace mm::page_usage {
 
 namespace {
 
-/// Takes a bit from an entry. The CPU sets it again when it walks to the entry, so the translation must go as well.
-void clear(const Mapping& mapping, uint32_t bit) {
-    *mapping.entry = Pte::from_word(mapping.entry->word() & ~bit);
+/// Takes bits from an entry. The CPU sets them again when it walks to the entry, so the translation must go as well.
+void change(const Mapping& mapping, uint32_t word) {
+    *mapping.entry = Pte::from_word(word);
     if (spaces::directory(mapping.space) == active_directory()) tlb::invalidate_page(mapping.page);
 }
 
@@ -22,7 +24,7 @@ void clear(const Mapping& mapping, uint32_t bit) {
 Usage of(FrameNumber frame) {
     Usage usage{.mappings = 0, .accessed = false, .dirty = reverse_map::was_dirtied(frame)};
     usage.mappings = reverse_map::for_each(frame, [&](const Mapping& mapping) {
-        usage.accessed |= mapping.entry->is_accessed();
+        usage.accessed |= usage_notes::is_used_for_policy(*mapping.entry);
         usage.dirty |= mapping.entry->is_dirty();
     });
     return usage;
@@ -30,10 +32,11 @@ Usage of(FrameNumber frame) {
 
 bool test_and_clear_accessed(FrameNumber frame) {
     bool accessed = false;
+    const uint32_t for_sample = load_control::is_on() ? usage_notes::kForSample : 0;
     reverse_map::for_each(frame, [&](const Mapping& mapping) {
-        if (!mapping.entry->is_accessed()) return;
+        if (!usage_notes::is_used_for_policy(*mapping.entry)) return;
         accessed = true;
-        clear(mapping, entry_bits::kAccessed);
+        change(mapping, usage_notes::taken_for_policy(*mapping.entry, for_sample));
     });
     return accessed;
 }
@@ -48,7 +51,7 @@ bool clean(FrameNumber frame) {
     if (swap::clean(frame).is_error()) return false;
     reverse_map::set_dirtied(frame, false);
     reverse_map::for_each(frame, [](const Mapping& mapping) {
-        if (mapping.entry->is_dirty()) clear(mapping, entry_bits::kDirty);
+        if (mapping.entry->is_dirty()) change(mapping, mapping.entry->word() & ~entry_bits::kDirty);
     });
     return true;
 }

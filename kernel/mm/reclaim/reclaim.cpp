@@ -208,6 +208,12 @@ size_t balance() {
     return given;
 }
 
+size_t frames_for_pages() {
+    const size_t frames = at_hand(), kept = all_marks(&Watermarks::high);
+    const size_t all = policy::count() + (frames > kept ? frames - kept : 0);
+    return limit > 0 && limit < all ? limit : all;
+}
+
 void set_waker(void (*wake)()) { wake_reclaimer = wake; }
 void set_limit(size_t frames) { limit = frames; }
 void set_torture(size_t n) {

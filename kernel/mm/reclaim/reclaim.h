@@ -58,6 +58,9 @@ void set_torture(size_t n);
 /// A timer tick has passed (10 ms): every tenth makes the next safe point call policy::tick(). Called in the timer's interrupt.
 void note_time();
 
+/// Frames that pages of user memory have, or could have before pages must be taken.
+size_t frames_for_pages();
+
 /// Which page left last, for tests: called before a victim goes.
 void set_victim_listener(void (*listener)(FrameNumber victim));
 

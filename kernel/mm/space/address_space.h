@@ -50,6 +50,7 @@ struct SpaceStatistics {
     size_t swapped;       ///< In the swap area.
     size_t shared;        ///< Of these, frames with more than one owner.
     size_t page_tables;   ///< Frames of page tables, the directory included.
+    size_t promised;      ///< In the account of promises (mm/object/commit.h).
     size_t areas;
 };
 
@@ -84,6 +85,10 @@ AddressSpace* active();
 PageDirectory directory(const AddressSpace* space);
 const areas::Set* areas_of(const AddressSpace* space);
 SpaceStatistics statistics(const AddressSpace* space);
+/// Single figures of these, for who asks often.
+size_t resident_pages(const AddressSpace* space);
+size_t swapped_pages(const AddressSpace* space);
+size_t page_tables(const AddressSpace* space);
 SpaceLimits& limits(AddressSpace* space);
 /// Timer ticks in which the space's process ran: its virtual time. Whoever keeps the time adds to it.
 uint32_t virtual_time(const AddressSpace* space);
@@ -146,8 +151,17 @@ Result<void> copy_into(AddressSpace* space, VirtAddr to, const void* from, size_
 /// Whether the page at `address` is present.
 bool is_resident(const AddressSpace* space, VirtAddr address);
 
+/// Takes all private pages of a space whose process is about to die and will not see user code again: frames and swap slots go at once, areas
+/// stay until destroy(). Whoever looks at a page from now on, a system call say, finds no memory for it. The space must not be active.
+/// @return how many frames that gave back
+size_t reap(AddressSpace* space);
+bool is_reaped(const AddressSpace* space);
+
 /// Panics when areas, page tables and counts contradict each other. For tests; takes time for every page.
 void check_invariants(const AddressSpace* space);
+
+/// Panics when the account of promises (mm/object/commit.h) is not what the areas of all spaces and all shared memory add up to.
+void check_promises();
 
 } // namespace spaces
 } // namespace mm

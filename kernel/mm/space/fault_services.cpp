@@ -1,6 +1,7 @@
 #include "mm/space/fault_services.h"
 
 #include "lib/panic.h"
+#include "mm/object/commit.h"
 #include "mm/paging/tlb.h"
 #include "mm/physical/frame_memory.h"
 #include "mm/physical/frames.h"
@@ -53,7 +54,14 @@ Result<void> grow_stack(AddressSpace* space, const Area& stack, VirtAddr begin) 
     const size_t pages = below.range.pages();
     if (space->mapped + pages > space->limits.address_space) return Error::LimitReached;
     space->last_area = nullptr;
-    TRY(areas::insert(space->areas, below));
+    const size_t promised = promised_pages(below);
+    TRY(commit::promise(promised));
+    const Result<void> inserted = areas::insert(space->areas, below);
+    if (inserted.is_error()) {
+        commit::take_back(promised);
+        return inserted;
+    }
+    space->promised += promised;
     space->mapped += pages;
     if (grants_nothing(below.protection)) space->unreachable += pages;
     return {};

@@ -3,8 +3,10 @@
 #include <cstdint>
 
 #include "lib/panic.h"
+#include "mm/object/commit.h"
 #include "mm/physical/frame_table.h"
 #include "mm/space/fault_services.h"
+#include "mm/space/load_notes.h"
 #include "mm/space/present_pages.h"
 #include "mm/space/space.h"
 #include "mm/space/user_layout.h"
@@ -22,6 +24,7 @@ struct Recount {
     size_t swapped = 0;
     size_t large_pages = 0;
     size_t unreachable = 0;
+    size_t promised = 0;
     size_t areas = 0;
     VirtAddr execute_line = VirtAddr(kExecutableBegin);
 };
@@ -84,6 +87,7 @@ void check_area(void* context, const Area& area) {
     recount.swapped += swapped;
     ++recount.areas;
     recount.mapped += area.range.pages();
+    recount.promised += promised_pages(area);
     if (grants_nothing(area.protection)) recount.unreachable += area.range.pages();
     if (area.protection.execute) recount.execute_line = area.range.end;
     recount.copy_of_previous = area;
@@ -109,7 +113,16 @@ void check_invariants(const AddressSpace* space) {
     KASSERT("the space knows how many swap entries it has", space->swapped == recount.swapped);
     KASSERT("the space knows how many of them are large", space->large_pages == recount.large_pages);
     KASSERT("the space knows how many pages grant nothing", space->unreachable == recount.unreachable);
+    KASSERT("the space knows how many pages were promised", space->promised == recount.promised);
     KASSERT("the execute line is behind the last area that may be executed", space->execute_line == recount.execute_line);
+}
+
+void check_promises() {
+    size_t promised = shared_memory_pages();
+    for (const AddressSpace* space = first_space(); space; space = next_space(space)) {
+        areas::for_each(space->areas, [](void* sum, const Area& area) { *static_cast<size_t*>(sum) += promised_pages(area); }, &promised);
+    }
+    KASSERT("the account of promises balances", promised == commit::statistics().promised);
 }
 
 } // namespace mm::spaces

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "lib/panic.h"
+#include "mm/object/commit.h"
 #include "mm/space/areas.h"
 #include "mm/space/pageable.h"
 #include "mm/space/space.h"
@@ -20,6 +21,8 @@ void take_away(void* context, const Area& part) {
     make_absent(space, part.range);
     space.mapped -= part.range.pages();
     if (grants_nothing(part.protection)) space.unreachable -= part.range.pages();
+    space.promised -= promised_pages(part);
+    commit::take_back(promised_pages(part));
     release_object(part);
 }
 
@@ -29,25 +32,30 @@ void follow_protection(void* context, const Area& part) {
     update_rights(space, part);
 }
 
-/// Pages of the range that are in areas of which `counts` is true.
-template <typename Counts>
-size_t pages_in_areas(const AddressSpace& space, AddressRange range, Counts counts) {
-    size_t pages = 0;
+/// What a range has, and would have with another protection.
+struct Sums {
+    size_t mapped = 0;
+    size_t unreachable = 0;
+    size_t promised = 0, promised_then = 0;
+};
+
+Sums sums_for(const AddressSpace& space, AddressRange range, Protection protection) {
+    Sums sums;
     for (const Area* area = areas::find_from(space.areas, range.begin); area && area->range.begin < range.end;
          area = areas::find_from(space.areas, area->range.end)) {
-        const AddressRange part{std::max(area->range.begin, range.begin), std::min(area->range.end, range.end)};
-        if (counts(*area)) pages += part.pages();
+        Area part = *area;
+        part.range = {std::max(area->range.begin, range.begin), std::min(area->range.end, range.end)};
+        sums.mapped += part.range.pages();
+        if (grants_nothing(part.protection)) sums.unreachable += part.range.pages();
+        sums.promised += promised_pages(part);
+        part.protection = protection;
+        sums.promised_then += promised_pages(part);
     }
-    return pages;
+    return sums;
 }
 
 size_t mapped_pages(const AddressSpace& space, AddressRange range) {
-    return pages_in_areas(space, range, [](const Area&) { return true; });
-}
-
-size_t unreachable_pages(const AddressSpace& space, AddressRange range) {
-    if (space.unreachable == 0) return 0;
-    return pages_in_areas(space, range, [](const Area& area) { return grants_nothing(area.protection); });
+    return sums_for(space, range, {}).mapped;
 }
 
 /// The range that a request means when its place is fixed.
@@ -75,6 +83,22 @@ Result<AddressRange> make_room(AddressSpace& space, const MapRequest& request) {
     return range;
 }
 
+Result<void> change_protection(AddressSpace& space, AddressRange range, Protection protection) {
+    TRY(split_large_pages(space, range));
+    space.last_area = nullptr;
+    return areas::protect(space.areas, range, protection, follow_protection, &space);
+}
+
+/// A new area and, without demand paging, its pages. Nothing has changed after an error.
+Result<void> add(AddressSpace& space, const Area& area) {
+    // The pages first: to forget them needs no memory, to take an area back that has merged with its neighbours may.
+    if (kMapEagerly) TRY(make_present(space, area));
+    space.last_area = nullptr;
+    const Result<void> inserted = areas::insert(space.areas, area);
+    if (inserted.is_error()) make_absent(space, area.range);
+    return inserted;
+}
+
 } // namespace
 
 Result<VirtAddr> map(AddressSpace* space, const MapRequest& request) {
@@ -89,15 +113,14 @@ Result<VirtAddr> map(AddressSpace* space, const MapRequest& request) {
                     .sharing = request.sharing,
                     .object = request.object,
                     .first_page = request.object ? request.first_page : 0};
-    // The pages first: to forget them needs no memory, to take an area back that has merged with its neighbours may.
-    if (kMapEagerly) TRY(make_present(*space, area));
-    space->last_area = nullptr;
-    const Result<void> inserted = areas::insert(space->areas, area);
-    if (inserted.is_error()) {
-        make_absent(*space, range);
-        return inserted.error();
+    TRY(commit::promise(promised_pages(area)));
+    const Result<void> added = add(*space, area);
+    if (added.is_error()) {
+        commit::take_back(promised_pages(area));
+        return added.error();
     }
     retain_object(area);
+    space->promised += promised_pages(area);
     space->mapped += request.pages;
     if (grants_nothing(area.protection)) space->unreachable += request.pages;
     if (area.protection.execute) draw_execute_line(*space);
@@ -117,12 +140,18 @@ Result<void> protect(AddressSpace* space, AddressRange range, Protection protect
     TRY(check_range(range));
     TRY(check_protection(protection));
     TRY(check_arena(range, protection));
-    if (mapped_pages(*space, range) != range.pages()) return Error::NotMapped;
-    const size_t unreachable = unreachable_pages(*space, range);
-    TRY(split_large_pages(*space, range));
-    space->last_area = nullptr;
-    TRY(areas::protect(space->areas, range, protection, follow_protection, space));
-    space->unreachable += (grants_nothing(protection) ? range.pages() : 0) - unreachable;
+    const Sums sums = sums_for(*space, range, protection);
+    if (sums.mapped != range.pages()) return Error::NotMapped;
+    const size_t more = sums.promised_then - std::min(sums.promised, sums.promised_then);
+    TRY(commit::promise(more));
+    const Result<void> changed = change_protection(*space, range, protection);
+    if (changed.is_error()) {
+        commit::take_back(more);
+        return changed;
+    }
+    commit::take_back(sums.promised - std::min(sums.promised, sums.promised_then));
+    space->promised += sums.promised_then - sums.promised;
+    space->unreachable += (grants_nothing(protection) ? range.pages() : 0) - sums.unreachable;
     draw_execute_line(*space);
     return {};
 }

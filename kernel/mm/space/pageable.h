@@ -19,8 +19,6 @@ namespace spaces {
 void join_family(AddressSpace& space, Family& family);
 /// @return the family when it was the last of it, and nobody needs that any more; else null
 Family* leave_family(AddressSpace& space);
-/// All spaces there are, through AddressSpace::next_space.
-AddressSpace* first_space();
 
 /// `page` shows `frame`, which is the space's own or its family's, and no object's: the frame becomes pageable, if it is not, and may be.
 void note_private(AddressSpace& space, VirtAddr page, FrameNumber frame);

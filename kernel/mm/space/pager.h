@@ -45,11 +45,21 @@ inline void safe_point() {
     if (registered) registered->safe_point();
 }
 
+/// What failed for want of memory.
+enum class Asker : uint8_t { PageFault, SystemCall };
+
+/// Who is asked when no page can be taken either: somebody may have to end, so that the others go on. Registered at boot by the floors above;
+/// nobody is asked without it.
+/// @return whether it is worth while to begin again
+using LastResort = bool (*)(Asker asker);
+extern constinit LastResort last_resort;
+void set_last_resort(LastResort ask);
+
 /// What begins again when it has failed for want of memory.
 class Attempts {
 public:
     /// Begins the first.
-    Attempts() : refusals_(frames::refusals()) {}
+    Attempts() : refusals_(frames::refusals()), single_refusals_(frames::single_refusals()) {}
 
     /// The attempt has failed with Error::OutOfMemory.
     /// @return whether to begin another: pages were taken, and frames were what it lacked
@@ -60,21 +70,33 @@ public:
         return registered->make_room(count_++);
     }
 
+    /// As make_room(); when that gives nothing and the machine has really no frame left, the last resort is asked. So nobody else suffers from a
+    /// frames::fail_after(), from an account of promises that refuses (mm/object/commit.h), or for a run that fragmented memory does not have.
+    bool find_memory(Asker asker) {
+        const bool has_no_frame = frames::single_refusals() != single_refusals_;
+        single_refusals_ = frames::single_refusals();
+        if (make_room()) return true;
+        if (!has_no_frame || !last_resort || !last_resort(asker)) return false;
+        count_ = 0;
+        return true;
+    }
+
 private:
     size_t refusals_;   ///< When the attempt began.
+    size_t single_refusals_;
     size_t count_ = 0;
 };
 
-/// Does `work`, which changes nothing when it fails; when that is for want of memory, again, as long as pages can be taken.
+/// Does `work`, which changes nothing when it fails; when that is for want of memory, again, as long as some can be found.
 /// @param work  returns a Result
 template <typename Work>
 auto with_memory(Work work) {
-    if (!registered) return work();
     safe_point();
     Attempts attempts;
-    auto result = work();
-    while (result.error() == Error::OutOfMemory && attempts.make_room()) result = work();
-    return result;
+    for (;;) {
+        auto result = work();
+        if (result.error() != Error::OutOfMemory || !attempts.find_memory(Asker::SystemCall)) return result;
+    }
 }
 
 } // namespace pager

@@ -165,12 +165,4 @@ void note_dirty(AddressSpace& space, AddressRange range) {
 }
 
 } // namespace spaces
-
-namespace pager {
-
-constinit const Pager* registered = nullptr;
-
-void set(const Pager& pager) { registered = &pager; }
-
-} // namespace pager
 } // namespace mm

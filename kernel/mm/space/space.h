@@ -14,6 +14,7 @@
 #include "mm/paging/page_table.h"
 #include "mm/space/address_space.h"
 #include "mm/space/areas.h"
+#include "mm/space/load_notes.h"
 
 namespace mm {
 
@@ -28,6 +29,7 @@ public:
     size_t resident = 0;       ///< Pages present.
     size_t swapped = 0;        ///< Pages that have swap entries.
     size_t large_pages = 0;    ///< Of the present ones, in units of 4 MiB.
+    size_t promised = 0;       ///< Pages in areas that the account of promises knows (mm/object/commit.h).
     size_t unreachable = 0;    ///< Pages in areas that grant nothing: while there are any, checked copies must ask the areas.
     VirtAddr execute_line;     ///< One past the last page that may be executed; kExecutableBegin when there is none.
     VirtAddr heap_begin;
@@ -35,6 +37,8 @@ public:
     VirtAddr mapping_top;      ///< Where mappings begin, downwards.
     VirtAddr hand;             ///< Where give_one_page() goes on (pageable.h).
     uint32_t virtual_time = 0;  ///< Timer ticks in which its process ran.
+    bool is_reaped = false;     ///< Its private pages have been taken for good (reap()).
+    LoadNotes load;
     Random random;
     Family* family = nullptr;               ///< Spaces that come from one another by fork() (pageable.h).
     AddressSpace* next_in_family = nullptr;
@@ -53,6 +57,12 @@ inline constexpr size_t kFirstStackPages = 2;
 inline constexpr bool grants_nothing(Protection protection) {
     return !protection.read && !protection.write && !protection.execute;
 }
+
+/// Whether somebody was promised the pages of such an area: each may come to need a frame that can nowhere be read again.
+inline constexpr bool is_promise(const Area& area) {
+    return area.sharing == Sharing::Private && (area.object ? area.protection.write : !grants_nothing(area.protection));
+}
+inline constexpr size_t promised_pages(const Area& area) { return is_promise(area) ? area.range.pages() : 0; }
 
 /// For every page of an area with an object there is a reference of that.
 inline void retain_object(const Area& area) {

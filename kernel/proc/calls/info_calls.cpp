@@ -9,6 +9,7 @@
 #include "lib/memory.h"
 #include "mm/fault/page_fault.h"
 #include "mm/heap/slab.h"
+#include "mm/object/commit.h"
 #include "mm/object/memory_object.h"
 #include "mm/paging/tlb.h"
 #include "mm/paging/vmalloc.h"
@@ -16,6 +17,7 @@
 #include "mm/physical/frame_cache.h"
 #include "mm/physical/frames.h"
 #include "mm/physical/watermarks.h"
+#include "mm/reclaim/load_control.h"
 #include "mm/reclaim/reclaim.h"
 #include "mm/reclaim/swap.h"
 #include "mm/reclaim/swap_area.h"
@@ -23,6 +25,7 @@
 #include "mm/space/address_space.h"
 #include "mm/space/user_memory.h"
 #include "proc/calls/calls.h"
+#include "proc/oom.h"
 #include "proc/process.h"
 #include "proc/scheduler.h"
 #include "proc/system_calls.h"
@@ -113,6 +116,23 @@ abi::ReclaimCounts reclaim_counts() {
     return counts;
 }
 
+abi::MemoryShortCounts memory_short_counts() {
+    const oom::Counters& oom = oom::counters();
+    const mm::load_control::Counters& load = mm::load_control::counters();
+    return {.promises_refused = mm::commit::statistics().refused,
+            .oom_asked = oom.asked,
+            .oom_killed = oom.killed,
+            .oom_reaped_frames = oom.reaped,
+            .load_samples = load.samples,
+            .load_overloads = load.overloads,
+            .suspensions = load.holds,
+            .resumptions = load.releases,
+            .turns = load.turns,
+            .suspended = load.held,
+            .demand = load.demand,
+            .capacity = load.capacity};
+}
+
 void describe(const Process& process, abi::ProcessInfo& info) {
     info.pid = process.pid;
     info.parent = process.parent == nullptr ? 0 : process.parent->pid;
@@ -127,6 +147,11 @@ void describe(const Process& process, abi::ProcessInfo& info) {
     info.swapped_pages = space.swapped;
     info.shared_pages = space.shared;
     info.page_table_frames = space.page_tables;
+    info.promised_pages = space.promised;
+    const mm::LoadNotes& load = mm::spaces::load_notes(static_cast<const mm::AddressSpace*>(process.space));
+    info.working_set = load.working_set;
+    info.fault_rate = load.fault_rate;
+    info.suspensions = load.holds;
 }
 
 void visit(void* context, Process& process) {
@@ -162,6 +187,11 @@ Result<uint32_t> memory_info(const Arguments& arguments) {
     mm::slab::for_each_cache(add_heap_frames, &info);
     info.vmalloc_pages = mm::vmalloc::statistics().pages;
     info.file_frames = mm::file_frames();
+    const mm::commit::Statistics promises = mm::commit::statistics();
+    info.promised = promises.promised;
+    info.promise_limit = promises.limit;
+    info.most_promised = promises.most;
+    info.overcommit = static_cast<uint32_t>(mm::commit::policy());
     info.processes = count();
     if (mm::reclaim::has_swap()) {
         const mm::swap::Statistics swap = mm::swap::statistics();
@@ -214,6 +244,7 @@ Result<uint32_t> counters(const Arguments& arguments) {
     }
     all.frames_in_use = mm::frames::in_use();
     all.file_frames = mm::file_frames();
+    all.memory_short = memory_short_counts();
     TRY(mm::write_user(VirtAddr(arguments[0]), all));
     return 0;
 }

@@ -12,6 +12,7 @@ const char* state_text(abi::ProcessState state) {
     case abi::ProcessState::Sleeping: return "sleeping";
     case abi::ProcessState::Waiting: return "waiting";
     case abi::ProcessState::Zombie: return "ended";
+    case abi::ProcessState::Suspended: return "suspended";
     }
     return "?";
 }
