@@ -31,7 +31,7 @@ struct ProcessInfo {
     FaultCounts faults;
     uint32_t promised_pages;  ///< In the account of promises.
     uint32_t working_set;     ///< Pages, as load control has estimated it; 0 while it has not.
-    uint32_t fault_rate;      ///< Pages brought back from the swap area in a second of the process's own time, lately.
+    uint32_t fault_rate;      ///< Pages brought back from the swap area in a million ticks of its own time, lately.
     uint32_t suspensions;     ///< How often load control has suspended it.
 };
 

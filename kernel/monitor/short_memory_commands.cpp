@@ -47,12 +47,12 @@ Result<void> out_of_memory(const Words& words) {
 }
 
 void show_load_of_processes() {
-    print("  PID WORKING SET  SWAP-INS A SECOND  SUSPENDED NAME\n");
+    print("  PID WORKING SET  SWAP-INS A MILLION  SUSPENDED NAME\n");
     proc::for_each(
         [](void*, proc::Process& process) {
             if (!process.space) return;
             const mm::LoadNotes& notes = mm::spaces::load_notes(process.space);
-            print("{5} {11} {18} {4} times {} {}\n", process.pid, notes.working_set, notes.fault_rate, notes.holds,
+            print("{5} {11} {19} {4} times {} {}\n", process.pid, notes.working_set, notes.fault_rate, notes.holds,
                   static_cast<const char*>(proc::PrintableName(process).text), notes.is_held ? "(now)" : "");
         },
         nullptr);

@@ -218,19 +218,13 @@ void share(FrameNumber first) {
 Result<FrameNumber> allocate_run(Order order, Zone zone, Contents contents) {
     if (order == Order(0)) return allocate(zone, contents);
     if (order > kMaxOrder) return Error::Unsupported;
-    if (allowed_allocations == 0) {
-        ++refused.all;
-        return Error::OutOfMemory;
-    }
+    if (allowed_allocations == 0) return Error::OutOfMemory;
     if (entry_count == 0) frame_cache::look_up_frame_table();
     zone = frame_cache::served_by[static_cast<uint32_t>(zone)];
     auto first = try_run(order, zone, contents);
     if (!is_from(first, zone)) [[unlikely]] {
         first = search_run(first, order, zone, contents);
-        if (first.is_error()) {
-            refused.all += first.error() == Error::OutOfMemory;
-            return first;
-        }
+        if (first.is_error()) return first;
     }
     FrameInfo& info = entries[first.value().value()];
     info.references = 1;

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "arch/cpu.h"
 #include "mm/paging/pte.h"
 #include "mm/paging/tlb.h"
 #include "mm/physical/frame_table.h"
 #include "mm/reclaim/reclaim.h"
+#include "mm/reclaim/swap_area.h"
 #include "mm/reclaim/usage_notes.h"
 #include "mm/space/present_pages.h"
 #include "mm/space/reverse_map.h"
@@ -15,7 +17,8 @@ namespace mm::load_control {
 
 namespace {
 
-constexpr uint32_t kTicksPerSecond = 100;
+constexpr uint32_t kMillion = 1'000'000;
+constexpr uint32_t kLongSample = UINT32_MAX / 2;  ///< CPU ticks: the first sample, or a machine that was stopped.
 
 constinit Hooks hooks{};
 constinit bool initialized = false;
@@ -54,21 +57,38 @@ size_t count_used(AddressSpace& space) {
 
 void begin_window(AddressSpace& space) {
     LoadNotes& notes = spaces::load_notes(&space);
-    notes.window_begin = spaces::virtual_time(&space);
+    notes.window_time = 0;
     notes.swap_ins_before = notes.swap_ins;
     notes.left = 0;
 }
 
-void end_window(AddressSpace& space, uint32_t length) {
+void end_window(AddressSpace& space) {
     LoadNotes& notes = spaces::load_notes(&space);
     notes.working_set = std::min(count_used(space) + notes.left, spaces::present_and_swapped(&space));
-    notes.fault_rate = (notes.swap_ins - notes.swap_ins_before) * kTicksPerSecond / length;
+    notes.fault_rate = (notes.swap_ins - notes.swap_ins_before) * kMillion / notes.window_time;
     begin_window(space);
 }
 
-void measure(AddressSpace& space) {
-    const uint32_t length = spaces::virtual_time(&space) - spaces::load_notes(&space).window_begin;
-    if (length >= kWindow) end_window(space, length);
+/// CPU ticks in a timer tick since the last sample, without those that the swap area's disk took.
+uint32_t useful_ticks(uint32_t now) {
+    static constinit uint32_t last_sample = 0;
+    static constinit uint64_t last_ticks = 0, last_disk = 0;
+    const uint64_t ticks = Cpu::ticks(), disk = swap_area::statistics().ticks;
+    const uint32_t since = static_cast<uint32_t>(std::min<uint64_t>(ticks - last_ticks, kLongSample));
+    const uint32_t of_disk = static_cast<uint32_t>(std::min<uint64_t>(disk - last_disk, since));
+    const uint32_t timer_ticks = std::max<uint32_t>(now - last_sample, 1);
+    last_sample = now;
+    last_ticks = ticks;
+    last_disk = disk;
+    return (since - of_disk) / timer_ticks;
+}
+
+void measure(AddressSpace& space, uint32_t useful) {
+    LoadNotes& notes = spaces::load_notes(&space);
+    const uint32_t time = spaces::virtual_time(&space);
+    notes.window_time += (time - notes.last_time) * useful;
+    notes.last_time = time;
+    if (notes.window_time >= kWindow) end_window(space);
 }
 
 uint32_t swap_ins() {
@@ -185,7 +205,8 @@ bool is_on() { return on; }
 void sample(uint32_t now) {
     if (!on) return;
     ++counts.samples;
-    for_each_space(measure);
+    const uint32_t useful = useful_ticks(now);
+    for_each_space([=](AddressSpace& space) { measure(space, useful); });
     decide(now);
 }
 

@@ -4,7 +4,9 @@
 /// by themselves, and the rest has room. (Denning, *The Working Set Model for Program Behavior*, 1968, and *Working Sets Past and
 /// Present*, 1980.) Here spaces are measured and chosen; kernel/proc/suspension.h has the processes.
 ///
-/// **Working set** of a space: the pages used within its last window, kWindow ticks of its virtual time. At the window's end it is estimated as
+/// **Working set** of a space: the pages used within its last window, kWindow ticks of its *virtual time*, in which its process ran. The
+/// time that the swap area's disk took does not count: a process that only waits for its pages uses few of them. Timer ticks say
+/// which process ran, and the disk's share of a sample is taken from all alike. At the window's end the working set is estimated as
 ///
 ///     min(present pages with the accessed bit + used pages that left within the window, present pages + pages in the swap area)
 ///
@@ -37,11 +39,11 @@ namespace mm::load_control {
 
 // In timer ticks of 10 ms, if nothing else is said.
 inline constexpr uint32_t kSampleTicks = 10;
-inline constexpr uint32_t kWindow = 20;          ///< Of virtual time.
+inline constexpr uint32_t kWindow = 12'000'000;  ///< CPU ticks.
 inline constexpr uint32_t kBusySwapIns = 8;      ///< In a sample, of all spaces.
 inline constexpr uint32_t kPatience = 3;         ///< Samples.
-inline constexpr uint32_t kShortestTurn = 50;
-inline constexpr uint32_t kLongestHold = 150;
+inline constexpr uint32_t kShortestTurn = 200;
+inline constexpr uint32_t kLongestHold = 1000;
 
 /// What only the floors above know of a space.
 struct Hooks {

@@ -44,7 +44,7 @@ Result<AddressSpace*> create_like(const AddressSpace& model, Family& family) {
     space->directory = directory.value();
     space->areas = set.value();
     space->mapped = space->resident = space->swapped = space->large_pages = space->unreachable = space->promised = 0;
-    space->load = {.window_begin = space->virtual_time, .last_time = space->virtual_time};
+    space->load = {.last_time = space->virtual_time};
     space->last_area = nullptr;
     join_family(*space, family);
     return space;
