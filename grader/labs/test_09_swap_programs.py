@@ -164,7 +164,7 @@ def test_program_disk_error(swap: SwapScenario) -> None:
 
 def test_program_full(swap: SwapScenario) -> None:
     """A swap area that is full: what finds no slot stays in memory, and when slots are free again they are used."""
-    frames = swap.random.randrange(40, 60)
+    frames = swap.random.randrange(24, 36)
     slots = swap.random.randrange(frames, 2 * frames)
     work = SwapWork(swap, "overflow", 4 * frames, frames=frames, swap_pages=slots)
     work.run("full", "again")
