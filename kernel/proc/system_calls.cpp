@@ -59,6 +59,7 @@ Result<uint32_t> with_own_errors(const Arguments& arguments) {
 /// A handler that changes nothing when it fails: for want of memory it begins again, as long as pages can be taken out of it.
 template <Handler kHandler>
 Result<uint32_t> with_memory(const Arguments& arguments) {
+    if (!mm::pager::get()) return kHandler(arguments);
     return mm::pager::with_memory([&] { return kHandler(arguments); });
 }
 

@@ -101,7 +101,11 @@ Result<FrameNumber> load(SwapSlot slot) {
 
 bool make_room_in(AddressSpace* space) { return spaces::give_one_page(*space, take_page); }
 
-constexpr Pager kPager{.page_came = page_came, .bring_back = bring_back, .safe_point = safe_point, .make_room = make_room, .make_room_in = make_room_in};
+constexpr Pager kPager{.page_came = page_came,
+                       .bring_back = bring_back,
+                       .safe_point = safe_point,
+                       .make_room = make_room,
+                       .make_room_in = make_room_in};
 constexpr SwapStore kStore{.load = load, .share = swap::share, .release = swap::release, .forget = swap::forget};
 
 // When.

@@ -65,9 +65,9 @@ Result<void> copy_area(const Copying& copying, const Area& area) {
     copying.to.mapped += area.range.pages();
     if (grants_nothing(area.protection)) copying.to.unreachable += area.range.pages();
     TRY(split_all_large_pages(copying.from, area));
-    note_dirty(copying.from, area.range); // the child's entries know nothing of it, and the parent's may go first
+    if (pager::get()) note_dirty(copying.from, area.range); // the child's entries know nothing of it, and the parent's may go first
     TRY(copying.share(&copying.from, &copying.to, area));
-    if (area.sharing == Sharing::Shared) return {};
+    if (area.sharing == Sharing::Shared || copying.from.swapped == 0) return {};
     return copy_swap_entries(copying.from, copying.to, area);
 }
 

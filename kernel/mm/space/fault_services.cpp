@@ -77,7 +77,10 @@ PageState page_state(const AddressSpace* space, VirtAddr address) {
     const Pde pde = directory_entry(space->directory, address);
     uint32_t word = pde.word();
     if (pde.is_table()) word &= entry_of(frame_memory(pde.frame()), address).word(); // both levels must allow
-    if (!(word & entry_bits::kPresent)) return pde.is_table() && swap_entry(space, address) != SwapSlot(0) ? PageState::Swapped : PageState::Absent;
+    if (!(word & entry_bits::kPresent)) {
+        const bool is_swapped = space->swapped > 0 && swap_entry(space, address) != SwapSlot(0);
+        return is_swapped ? PageState::Swapped : PageState::Absent;
+    }
     return word & entry_bits::kWritable ? PageState::Writable : PageState::ReadOnly;
 }
 

@@ -165,8 +165,10 @@ void take_out_small_pages(AddressSpace& space, FrameNumber table, VirtAddr begin
 } // namespace
 
 void make_absent(AddressSpace& space, AddressRange range) {
-    note_dirty(space, range);
-    drop_swap_entries(space, range);
+    if (pager::get()) {
+        note_dirty(space, range);
+        drop_swap_entries(space, range);
+    }
     for (VirtAddr begin = range.begin; begin < range.end;) {
         const VirtAddr end = slot_end(begin, range.end);
         const Pde pde = directory_entry(space.directory, begin);
@@ -201,8 +203,10 @@ void update_rights(AddressSpace& space, const Area& area) {
 }
 
 void abandon_pages(AddressSpace& space, AddressRange range) {
-    note_dirty(space, range);
-    drop_swap_entries(space, range);
+    if (pager::get()) {
+        note_dirty(space, range);
+        drop_swap_entries(space, range);
+    }
     for (VirtAddr slot = range.begin; slot < range.end; slot = slot_end(slot, range.end)) {
         const Pde pde = directory_entry(space.directory, slot);
         if (pde.is_large_page()) {
