@@ -22,7 +22,7 @@ ENDS = ("resolved", "possible already", "signal", "out of memory")
 @pytest.fixture(scope="module")
 def shell() -> Iterator[ShellSession]:
     build_what_is_missing()
-    with ShellSession() as session:
+    with ShellSession(append="overcommit=always oom=self") as session:
         yield session
 
 

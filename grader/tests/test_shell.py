@@ -25,7 +25,7 @@ def built() -> None:
 
 @pytest.fixture(scope="module")
 def shell(built: None) -> Iterator[ShellSession]:
-    with ShellSession() as session:
+    with ShellSession(append="overcommit=always oom=self") as session:
         yield session
 
 
