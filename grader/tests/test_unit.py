@@ -90,6 +90,7 @@ def test_a_recursive_slot_is_explained() -> None:
     ("faults-frame-lost-on-failure", "Faults.WithoutMemoryNothingChanges", "references; 1 hold it"),
     ("cow-no-invalidate", "CopyOnWrite.FirstACopyThenTheLastOwner", "the TLB still leads from"),
     ("cow-fork-leaks", "CopyOnWrite.NoFrameForAnyPageTable", "owners, and "),
+    ("replace-ages-wrap", "Policy.AnAgeIsNeverNegative", "WorkingSet: the victim is frame 0x200, expected frame 0x201"),
 ])
 def test_mistakes_fail_in_a_test_that_says_which(case: str, test: str, words: str) -> None:
     done = unit(next((CORPUS / "bad" / case).glob("[01]*-*")).name, CORPUS / "bad" / case, "--only", test)

