@@ -38,7 +38,7 @@ struct Slot {
 constinit Slot* slots = nullptr;
 constinit SwapSlot* slot_of_frame = nullptr;
 constinit uint32_t next_slot = 1; ///< Where the search for a free slot begins.
-constinit Statistics figures;
+constinit Statistics figures = {};
 
 uint32_t slot_count() { return static_cast<uint32_t>(swap_area::slots()); }
 Slot& at(SwapSlot slot) { return slots[slot.value()]; }
@@ -82,16 +82,6 @@ void retire(SwapSlot slot) {
 
 SwapSlot next_after(SwapSlot slot) { return SwapSlot(slot.value() + 1 == slot_count() ? 1 : slot.value() + 1); }
 
-/// A free slot, which is taken then: the next one from where the last was found. kNoSlot when there is none.
-SwapSlot take_slot() {
-    if (figures.free == 0) return kNoSlot;
-    SwapSlot slot(next_slot);
-    while (!at(slot).is_free()) slot = next_after(slot);
-    next_slot = next_after(slot).value();
-    --figures.free;
-    return slot;
-}
-
 /// Takes a slot from a copy that nobody has an entry of.
 bool free_a_kept_slot() {
     for (uint32_t i = 1; i < slot_count(); ++i) {
@@ -103,9 +93,14 @@ bool free_a_kept_slot() {
     return false;
 }
 
-SwapSlot take_any_slot() {
+/// A free slot, which is taken then: the next one from where the last was found. kNoSlot when there is none.
+SwapSlot take_slot() {
     if (figures.free == 0 && !free_a_kept_slot()) return kNoSlot;
-    return take_slot();
+    SwapSlot slot(next_slot);
+    while (!at(slot).is_free()) slot = next_after(slot);
+    next_slot = next_after(slot).value();
+    --figures.free;
+    return slot;
 }
 
 // Writing.
@@ -161,7 +156,7 @@ Leaving choose_slot(FrameNumber frame, bool changed) {
         page.must_write = changed;
         page.had_slot = true;
     } else {
-        page.slot = take_any_slot();
+        page.slot = take_slot();
     }
     if (page.slot != kNoSlot) ++at(page.slot).entries;
     return page;
@@ -175,19 +170,14 @@ bool leave_copy(const Leaving& page) {
     return page.had_slot && slot.entries > 0;
 }
 
-/// The entries that lead to the frame lead to its slot now. Returns how many there were.
-uint32_t replace_entries(FrameNumber frame, SwapSlot slot) {
-    return reverse_map::for_each(frame, [&](const Mapping& mapping) {
-        *mapping.entry = Pte::swapped(slot);
+/// The contents are safe: all that led to the frame leads to the slot from now on, and the frame goes.
+void finish(const Leaving& page) {
+    const bool held = leave_copy(page);
+    const uint32_t mappings = reverse_map::for_each(page.frame, [&](const Mapping& mapping) {
+        *mapping.entry = Pte::swapped(page.slot);
         if (spaces::directory(mapping.space) == active_directory()) tlb::invalidate_page(mapping.page);
         spaces::count_swapped_out(mapping.space);
     });
-}
-
-/// The contents are safe: the frame goes.
-void finish(const Leaving& page) {
-    const bool held = leave_copy(page);
-    const uint32_t mappings = replace_entries(page.frame, page.slot);
     at(page.slot).entries += mappings;
     for (uint32_t i = 0; i < mappings + held; ++i) must_release(page.frame);
     count_if_free(page.slot);
@@ -210,25 +200,21 @@ size_t swap_out_batch(std::span<const FrameNumber> frames) {
 
 // Reading.
 
-bool is_worth_reading(SwapSlot slot) {
-    const Slot& one = at(slot);
-    return one.entries > 0 && one.entries != kRetired && one.copy == kNoFrame;
-}
-
 /// Reads the slot, and as many neighbours as are worth it and get frames: all become copies.
 Result<void> read_with_neighbours(SwapSlot slot) {
     std::array<FrameNumber, kCluster> frames;
     const FrameNumber own = TRY(frames::allocate(Zone::High, Contents::Unspecified));
     frames[slot.value() % kCluster] = own;
-    const auto take_frame = [&](uint32_t number) {
+    const auto is_taken = [&](uint32_t number) {
+        if (slots[number].entries == 0 || slots[number].entries == kRetired || slots[number].copy != kNoFrame) return false;
         const Result<FrameNumber> frame = frames::allocate(Zone::High, Contents::Unspecified);
         if (!frame.is_error()) frames[number % kCluster] = frame.value();
         return !frame.is_error();
     };
     const uint32_t block = align_down(slot.value(), kCluster), block_end = std::min<uint32_t>(block + kCluster, slot_count());
     uint32_t first = slot.value(), end = first + 1;
-    while (end < block_end && is_worth_reading(SwapSlot(end)) && take_frame(end)) ++end;
-    while (first > block && is_worth_reading(SwapSlot(first - 1)) && take_frame(first - 1)) --first;
+    while (end < block_end && is_taken(end)) ++end;
+    while (first > block && is_taken(first - 1)) --first;
 
     const bool all = !swap_area::read(SwapSlot(first), {&frames[first % kCluster], end - first}).is_error();
     const bool alone = all || !swap_area::read(slot, {&own, 1}).is_error();
@@ -258,12 +244,6 @@ FrameNumber take_reference(SwapSlot slot) {
     Slot& one = at(slot);
     if (--one.entries > 0) frames::share(one.copy);
     return one.copy;
-}
-
-/// Undoes take_reference().
-void give_reference(SwapSlot slot) {
-    Slot& one = at(slot);
-    if (++one.entries > 1) must_release(one.copy);
 }
 
 void count_in(bool hit) {
@@ -300,8 +280,8 @@ Result<void> swap_in(AddressSpace* space, const Area& area, VirtAddr page) {
     const bool is_own = frame_table::info(frame).references == 1;
     const Access access = area.protection.write && is_own ? Access::ReadWrite : Access::ReadOnly;
     const Result<void> shown = spaces::show_swapped(space, area, page, frame, access);
-    if (shown.is_error()) give_reference(slot);
-    else count_in(hit);
+    if (!shown.is_error()) count_in(hit);
+    else if (++at(slot).entries > 1) must_release(frame); // the entry is back, and with the first one its reference is the entries'
     return shown;
 }
 

@@ -93,6 +93,7 @@ private:
     size_t next_space_ = 0, next_thing_ = 0;
     size_t active_ = kNone;
     size_t frames_at_start_;
+    size_t checks_ = 0;
 };
 
 } // namespace host

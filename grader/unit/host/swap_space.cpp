@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "lib/panic.h"
 #include "mm/physical/frame_memory.h"
@@ -47,7 +48,10 @@ void make_swap_area(uint32_t slots, std::set<uint32_t> bad) {
 
 DiskFaults& disk_faults() { return faults; }
 
-bool slot_holds(uint32_t slot, uint32_t word) { return std::ranges::all_of(area.at(slot), [=](uint32_t one) { return one == word; }); }
+bool slot_holds(uint32_t slot, uint32_t word) {
+    const Page& page = area.at(slot);
+    return page[0] == word && memcmp(page.data(), page.data() + 1, sizeof(Page) - sizeof(page[0])) == 0; // each is as the one before
+}
 
 void set_known_spaces(std::vector<AddressSpace*> spaces, VirtAddr begin, size_t pages) {
     known = std::move(spaces);

@@ -40,7 +40,7 @@ constinit uint32_t cluster_count = 0;
 constinit uint32_t last_cluster = 0; ///< That a page went to.
 constinit Node* root = nullptr;
 constinit uint32_t random_state = 1;
-constinit Statistics figures;
+constinit Statistics figures = {};
 
 /// A slot, as cluster and bit.
 struct Place {
