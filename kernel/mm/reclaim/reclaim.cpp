@@ -71,14 +71,14 @@ size_t take_old_copies(size_t count) {
     return copies_ahead > worthwhile ? take_copies(std::min(count, copies_ahead - worthwhile)) : 0;
 }
 
-/// Reads pages by `load`, and notes what came with them.
+/// Reads pages by `load`, and notes what came with them. The disk tells, not the piece: its statistics() may have to count.
 template <typename Load>
 auto reading(Load load) {
-    const swap::Statistics before = swap::statistics();
+    const size_t before = swap_area::statistics().pages_read;
     auto result = load();
-    const swap::Statistics after = swap::statistics();
-    copies_ahead += after.read_ahead - before.read_ahead;
-    copies_ahead -= std::min<size_t>(copies_ahead, after.cache_hits - before.cache_hits);
+    const size_t pages = swap_area::statistics().pages_read - before;
+    if (pages > 0) copies_ahead += pages - 1;
+    else if (!result.is_error() && copies_ahead > 0) --copies_ahead; // a copy that was there
     return result;
 }
 

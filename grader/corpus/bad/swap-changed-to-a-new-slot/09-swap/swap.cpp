@@ -28,7 +28,7 @@ struct Slot {
 
 constinit Slot* slots = nullptr;
 constinit SwapSlot* slot_of_copy = nullptr;
-constinit Statistics counted;  // of these the figures since the boot only
+constinit Statistics counted = {};  // of these the figures since the boot only
 
 uint32_t slot_count() { return static_cast<uint32_t>(swap_area::slots()); }
 Slot& at(SwapSlot slot) { return slots[slot.value()]; }
