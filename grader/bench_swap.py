@@ -117,7 +117,7 @@ def policy_tables() -> list[Table]:
         result = Path(name) / "result.json"
         subprocess.run([str(ROOT / "grader/faultline"), "grade", "10-replace", "--submission", str(ROOT / "solutions"), "--seed", "1", "-k", "test_score",
                         "--json", str(result)], check=True, stdout=subprocess.DEVNULL)
-        tests = json.loads(result.read_text())["labs"][0]["tests"]
+        tests = json.loads(result.read_text())["tests"]
     made = []
     for found in next(test for test in tests if test["id"] == "replace.score")["tables"]:
         table = Table(title=found["title"], title_justify="left", box=box.SIMPLE_HEAD)
