@@ -78,14 +78,14 @@ def page_table(session: GdbSession, folder: Path) -> Table:
 
 
 def scan_table(session: GdbSession, folder: Path) -> Table:
-    """A search for a victim when every page was used, and when none was."""
-    table = Table(title="Search for a victim: ticks for each page that was used and is passed by; and of a search that finds one at once",
+    """A search for a victim when every page was used, and one more."""
+    table = Table(title="Search for a victim: ticks for each page that was used and is passed by; and of the next search, when nobody has used any since",
                   title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("policy")
     columns = []
     for megabytes, pages in SCAN_SIZES.items():
         table.add_column(f"{megabytes} MiB, {pages:,} pages: each", justify="right")
-        table.add_column("at once", justify="right")
+        table.add_column("next search", justify="right")
         columns.append(run(session, folder, Machine(megabytes), [f"bench.swap scan-{policy} {pages}" for policy in SCANS]))
     for policy, *figures in zip(SCANS, *columns):
         table.add_row(policy, *(f"{figure:,}" for each, at_once, *_ in figures for figure in (each, at_once)))
