@@ -68,11 +68,14 @@ def test_a_suspended_process_is_shown_and_can_be_killed(start):
     for _ in range(40):
         script.add("program.yield 8")
         looks.append(script.add("program.ps"))
-    script.checkpoint("looked")
+    killed = [script.add(f"program.kill ${pid} 9") for pid in (first, second)]
+    ended = [script.add(f"program.wait ${pid}") for pid in (first, second)]
+    script.add("reclaim.check")
     run = start(script, "on")
-    run.to_checkpoint("looked")
-    seen = [run.values(look) for look in looks]
-    states = [set(values[2::3]) for values in seen]
-    assert any(SUSPENDED in state for state in states), "somebody was suspended"
-    assert all(list(values[2::3]).count(SUSPENDED) <= 1 for values in seen), "one of two goes on"
-    assert run.value(first) and run.value(second)
+    run.to_end()
+    seen = [run.values(look)[2::3] for look in looks]
+    assert any(SUSPENDED in states for states in seen), "somebody was suspended"
+    assert SUSPENDED in seen[-1], "and somebody was just before both were killed"
+    assert all(list(states).count(SUSPENDED) <= 1 for states in seen), "one of two goes on"
+    assert not any(run.error(op) for op in (*killed, *ended)), run.text()
+    assert [run.values(op)[1] & 0x7F for op in ended] == [9, 9], "both ended by SIGKILL"
