@@ -85,6 +85,10 @@ class Stop:
         self.detail = detail
 
 
+def _nothing() -> None:
+    pass
+
+
 def configuration(megabytes: int, *, rom: bool, disk: bool, swap: bool = False, ips: int = INSTRUCTIONS_PER_SECOND) -> str:
     """The bochsrc of a graded machine. All its files have fixed names in the run's own folder."""
     lines = [
@@ -146,6 +150,7 @@ class BochsDebugger:
         self.ticks = 0
         self.eip = 0
         self.budget = 0
+        self.between: "Callable[[], None]" = _nothing  # called before each command and while its answer comes; may raise to give it up
         self._line = 1  # the number in the next prompt
         self._buffer = bytearray()
         self._errors = bytearray()
@@ -248,6 +253,7 @@ class BochsDebugger:
 
     def command(self, text: str) -> str:
         """Gives one line (`;` separates commands) to the debugger and returns what it answers."""
+        self.between()
         self._send(text)
         answer = self._read_to_prompt(time.monotonic() + _ANSWER_SECONDS)
         if answer is None:
@@ -285,6 +291,7 @@ class BochsDebugger:
             if remaining <= 0:
                 return None
             self._read_some(remaining)
+            self.between()
 
     def _take_answer(self) -> "str | None":
         prompt = b"<bochs:%d> " % self._line

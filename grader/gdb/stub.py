@@ -4,6 +4,8 @@ The machine is one processor without threads. It is either stopped, and then GDB
 waits for our stop packet. Registers are fetched once per stop; breakpoints reach Bochs when the machine is set going.
 """
 
+import select
+
 from emulator.bochs import BREAKPOINT_SLOTS, BochsDebugger, EmulatorDied, EmulatorError, Stop
 from gdb import registers, tlb, watch
 from gdb.protocol import Connection, ConnectionClosed
@@ -51,6 +53,11 @@ class Stub:
         self._wake = {connection.source: connection.interrupted}
         if owner >= 0:  # a pidfd: it can be read when that process has ended
             self._wake[owner] = _owner_ended
+        self._ends = select.poll()
+        self._ends.register(connection.source, select.POLLRDHUP)  # and POLLHUP, of which poll always tells
+        if owner >= 0:
+            self._ends.register(owner, select.POLLIN)
+        debugger.between = self._look_who_waits
         self._stop = Stop("step", 0, debugger.eip, detail="switched on")
         self._registers: "dict[str, int] | None" = None
         self._physical = False
@@ -59,6 +66,11 @@ class Stub:
         self._numbers: "dict[int, int]" = {}  # address -> Bochs's number of its breakpoint
         self._watcher = watch.Watcher(debugger)
         self._done = False
+
+    def _look_who_waits(self) -> None:
+        """Large reads are many commands, or much text: they end when nobody waits for them any more."""
+        if self._ends.poll(0):
+            raise ConnectionClosed
 
     # --- packets -----------------------------------------------------------------------------------------------------------
 

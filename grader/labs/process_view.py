@@ -31,7 +31,7 @@ MAX_MAPS = 48 << 10
 _MAPS_OFFSET = _HEAD.size + MAX_AREAS * _AREA.size
 
 _MAPS_LINE = re.compile(r"0x([0-9a-f]{8})-0x([0-9a-f]{8}) ([r-][w-][x-][ps]) +(\w+) +(\d+) KiB, +(\d+) resident, +(\d+) shared: "
-                        r"(zeros|(.+) from page (\d+?))(?:, (\d+) of 4 MiB)?(?:, (\d+) KiB in the frame of zeros)?")
+                        r"(zeros|(.+) from page (\d+?))(?:, (\d+) of 4 MiB)?(?:, (\d+) KiB in the frame of zeros)?(?:, (\d+) KiB in the swap area)?")
 _MAPS_SUM = re.compile(r"(\d+) areas, (\d+) KiB, (\d+) resident, (\d+) shared, (\d+) of page tables")
 
 
@@ -111,15 +111,16 @@ class MapsLine:
     backing: str  # "zeros", or the object's name
     first_page: int
     zeros_kib: int  # in the frame of zeros
+    swapped_kib: int = 0  # in the swap area, where a page has none of memory
 
     @staticmethod
     def of(line: str) -> MapsLine | None:
         found = _MAPS_LINE.fullmatch(line)
         if not found:
             return None
-        begin, end, rights, kind, kib, resident, shared, _, name, first, _, zeros = found.groups()
+        begin, end, rights, kind, kib, resident, shared, _, name, first, _, zeros, swapped = found.groups()
         return MapsLine(int(begin, 16), int(end, 16), rights, kind, int(kib), int(resident), int(shared), name or "zeros", int(first or 0),
-                        int(zeros or 0))
+                        int(zeros or 0), int(swapped or 0))
 
 
 class Stopped(Protocol):

@@ -34,6 +34,7 @@ FRAME_KINDS = {
     "table": ("t", "green"),
     "directory": ("D", "bold green"),
     "allocated": ("#", "yellow"),
+    "pageable": ("p", "bright_yellow"),
     "cached": ("+", "bright_black"),
     "free": ("-", "bright_black"),
     "conflict": ("!", "bold red"),
@@ -43,7 +44,8 @@ KIND_WORDS = {
     "user-ro": "user, read-only", "user-rw": "user, writable", "swapped": "swapped: in the swap area",
     "mixed": "several kinds of pages", "no-pages": "page table without pages", "recursive": "recursive slot", "empty": "not present",
     "hole": "no memory", "reserved": "reserved", "kernel": "kernel image", "module": "boot module", "table": "page table",
-    "directory": "page directory", "allocated": "allocated", "cached": "in the frame cache", "free": "free", "conflict": "free, yet a page table",
+    "directory": "page directory", "allocated": "allocated", "pageable": "pageable", "cached": "in the frame cache", "free": "free",
+    "conflict": "free, yet a page table",
 }
 
 KERNEL_RANGES = ((0, USER_BEGIN), (USER_END, 1 << 32))
@@ -343,7 +345,7 @@ def frame_text(snapshot: Snapshot, width: int = 64) -> list[Line]:
     return lines
 
 
-_RARE_FIRST = ("conflict", "directory", "table", "allocated", "module", "kernel", "cached", "free", "reserved", "hole")
+_RARE_FIRST = ("conflict", "directory", "table", "allocated", "pageable", "module", "kernel", "cached", "free", "reserved", "hole")
 
 
 def frame_strip(snapshot: Snapshot, step: int) -> list[str]:

@@ -20,7 +20,7 @@ FRAME_INFO_SIZE = 16
 FRAME_INFO_USE = 4  # offset of FrameInfo::use
 
 # FrameUse in kernel/mm/physical/frame_table.h, and what the host makes of it
-USES = ("hole", "reserved", "free", "allocated", "cached")
+USES = ("hole", "reserved", "free", "allocated", "cached", "pageable")
 KINDS = (*USES, "kernel", "module", "table", "directory", "conflict")
 NOBODYS = tuple(USES.index(use) for use in ("hole", "free", "cached"))  # no page table may lie there
 ZONES = (("DMA", 0, 4096), ("Normal", 4096, 65536), ("High", 65536, 1 << 20))

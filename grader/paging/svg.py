@@ -16,11 +16,11 @@ from paging.tables import ACCESSED, DIRTY, GLOBAL, PAGE, PRESENT, SLOT_SHIFT, Ta
 STYLE = """
 :root { --kernel-ro: #8fb8e8; --kernel-rw: #2f6fb7; --user-ro: #f3c88b; --user-rw: #d9822b; --mixed: #9a6fb0; --swapped: #3aa6b9;
   --recursive: #3f9b74; --table: #3f9b74; --directory: #1e6e4c; --track: #eceff3; --line: #c9d0d9; --changed: #d6246e;
-  --free: #dfe5ec; --reserved: #9aa4b1; --kernel: #2f6fb7; --module: #43a5b5; --allocated: #d9822b; --cached: #c5cfb0; --conflict: #e02b2b;
+  --free: #dfe5ec; --reserved: #9aa4b1; --kernel: #2f6fb7; --module: #43a5b5; --allocated: #d9822b; --pageable: #ecc35a; --cached: #c5cfb0; --conflict: #e02b2b;
   --hole: #ffffff; --label: #66717f; --ink: #1d2430; }
 @media (prefers-color-scheme: dark) { :root { --kernel-ro: #6d94c4; --kernel-rw: #3d85d6; --user-ro: #cda468; --user-rw: #e08e3a;
   --mixed: #a67fc0; --swapped: #4fbccf; --recursive: #4cb089; --table: #4cb089; --directory: #7fe0b8; --track: #232b36; --line: #3a4553;
-  --changed: #ff5c9d; --free: #2b3542; --reserved: #6b7684; --kernel: #3d85d6; --module: #4bb3c4; --allocated: #e08e3a;
+  --changed: #ff5c9d; --free: #2b3542; --reserved: #6b7684; --kernel: #3d85d6; --module: #4bb3c4; --allocated: #e08e3a; --pageable: #b99334;
   --cached: #4a5a3c; --conflict: #ff4d4d; --hole: #12171e; --label: #94a1b2; --ink: #e5eaf1; } }
 svg.mm { display: block; max-width: 100%; height: auto; font: 10px ui-monospace, "DejaVu Sans Mono", monospace; }
 svg.mm text { fill: var(--label); } svg.mm .ink { fill: var(--ink); }
@@ -32,7 +32,7 @@ svg.mm .slots { fill: url(#slots); }
 svg.mm .hole { fill: url(#hatch); stroke: none; } svg.mm .zone { stroke: var(--label); stroke-width: 1; }
 """ + "".join(f"svg.mm .{kind} {{ fill: var(--{kind}); }}\n" for kind in
               ("kernel-ro", "kernel-rw", "user-ro", "user-rw", "swapped", "mixed", "recursive", "table", "directory", "free", "reserved",
-               "kernel", "module", "allocated", "cached", "conflict"))
+               "kernel", "module", "allocated", "pageable", "cached", "conflict"))
 
 HATCH = ('<defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
           '<rect width="5" height="5" fill="var(--hole)"/><path d="M0 0V5" stroke="var(--line)" stroke-width="1.4"/></pattern></defs>')

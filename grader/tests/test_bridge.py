@@ -15,7 +15,9 @@ import pytest
 
 from bridge_machines import MACHINE, build_guest, make_rom, processes_with, wait_for_process, wait_until_gone
 from emulator.bochs import BochsDebugger, EmulatorDied, EmulatorError
+from gdb import stub
 from gdb.by_hand import debug_command
+from gdb.protocol import Connection
 
 BRIDGE = Path(__file__).parents[1] / "gdb" / "bridge"
 DIRECTORY, TABLE, WINDOW, FIRST_FRAME, SECOND_FRAME = 0x200000, 0x201000, 0x400000, 0x300000, 0x302000
@@ -456,6 +458,58 @@ def test_large_reads_are_what_small_reads_are(guest: Path, tmp_path: Path, addre
         assert len(linear) == mapped
         for at in range(0, mapped, 256):
             assert linear[at : at + 256] == debugger.memory.read_linear(address + at, min(256, mapped - at))
+
+
+class _Waiting:
+    """Whoever waits for an answer of the bridge: a process that holds the other end of the connection, or owns the run."""
+
+    def __init__(self) -> None:
+        self.source, held = os.pipe()
+        os.write(held, b"$%b#00" % b"qfaultline.read:p,1000,f00000")
+        self.process = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL, pass_fds=[held])
+        self.held = held
+        self.sink = os.open(os.devnull, os.O_WRONLY)
+
+    def go(self, leaves: str) -> None:
+        """The client closes its end; the owner ends, though somebody else keeps the connection open."""
+        if leaves == "client":
+            os.close(self.held)
+            self.held = -1
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        for descriptor in (self.source, self.sink, self.held):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.mark.parametrize("leaves", ["client", "owner"])
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_large_read_ends_when_nobody_waits_for_it(guest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: str, after: int) -> None:
+    """15 MiB, most of them not mapped, are hundreds of commands for Bochs; of these none is given after the one in which they go."""
+    waiting, given = _Waiting(), []
+    send = BochsDebugger._send
+
+    def counting(debugger: BochsDebugger, text: str) -> None:
+        send(debugger, text)
+        given.append(text)
+        if len(given) == after:
+            waiting.go(leaves)
+
+    owner = os.pidfd_open(waiting.process.pid)
+    try:
+        with BochsDebugger(make_rom(guest, "calls"), None, MACHINE, tmp_path / "run") as debugger:
+            connection = Connection(waiting.source, waiting.sink)
+            connection.acknowledge = False
+            monkeypatch.setattr(BochsDebugger, "_send", counting)
+            stub.run(debugger, connection, 0.0, owner if leaves == "owner" else -1)
+    finally:
+        os.close(owner)
+        waiting.close()
+    assert len(given) == after
 
 
 def test_an_emulator_that_does_not_react_is_ended(guest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,19 +70,21 @@ def test_every_fault_is_counted_by_its_end_and_its_way(shell: ShellSession) -> N
     assert after["TLB, pages forgotten"] > before["TLB, pages forgotten"], "copy-on-write of the shell's children"
 
 
-def test_out_of_memory_is_an_end_of_its_own(shell: ShellSession) -> None:
-    before = vmstat(shell)
-    shell.run("hog 500")
-    after = vmstat(shell)
+def test_out_of_memory_is_an_end_of_its_own() -> None:
+    build_what_is_missing()
+    with ShellSession(append="overcommit=always") as shell:
+        before = vmstat(shell)
+        shell.run("hog 500")
+        after = vmstat(shell)
     assert after["out of memory"] == before["out of memory"] + 1 and after["signal"] == before["signal"]
 
 
 def test_the_frames_of_vmstat_are_those_of_meminfo(shell: ShellSession) -> None:
     seen, same = vmstat(shell), memory(shell)
-    assert seen["frames, free"] + seen["frames, free and zeroed"] == same["free"]
-    assert abs(seen["frames, in use"] - same["handed out"]) <= 2, "another program asks"
+    assert abs(seen["frames, free"] + seen["frames, free and zeroed"] - same["free"]) <= 2, "another program asks, with pages of its own"
+    assert abs(seen["frames, in use"] - same["handed out"]) <= 2
     assert 0 < seen["pages of files"] < seen["frames, in use"]
-    assert seen["pages of files"] <= same["of these, pages of files"] <= seen["pages of files"] + 4, "meminfo's own are in memory now"
+    assert abs(seen["pages of files"] - same["of these, pages of files"]) <= 4, "vmstat's own have gone, meminfo's are in memory now"
 
 
 def test_a_process_has_faults_of_its_own(shell: ShellSession) -> None:

@@ -305,7 +305,7 @@ def test_view_writes_text_without_escapes_and_a_page(pair, tmp_path):
 
 def test_figures_stand_beside_the_pictures(tmp_path):
     figures = Table.of("Ticks <b>", ["trace", "ticks"], [["<i>waves</i>", 12345]])
-    record = SimpleNamespace(id="heap.speed", title="speed", status="pass", expected="", seen="", tables=[figures])
+    record = SimpleNamespace(id="heap.speed", title="speed", status="pass", expected="", seen="", tables=[figures], plots=[])
     views = views_of([record], tmp_path)
     page = Page()
     page.feed(render_page("x", views))
@@ -321,7 +321,7 @@ def test_snapshots_of_a_run_are_loaded_in_order_and_a_broken_one_is_named(pair, 
     folder.mkdir()
     for number, snapshot_ in enumerate(pair, 1):
         (folder / f"{number:02}.json").write_text(json.dumps(snapshot_.to_json()))
-    record = SimpleNamespace(id="paging.map", title="maps", status="fail", expected="x", seen="y", tables=[])
+    record = SimpleNamespace(id="paging.map", title="maps", status="fail", expected="x", seen="y", tables=[], plots=[])
     [loaded] = views_of([record], tmp_path)
     assert loaded == TestView("paging.map", "maps", "fail", pair, "x", "y")
     (folder / "03.json").write_text("{}")

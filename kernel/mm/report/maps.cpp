@@ -8,12 +8,13 @@
 #include "mm/space/address_space.h"
 #include "mm/space/fault_services.h"
 #include "mm/space/present_pages.h"
+#include "mm/space/swap_services.h"
 
 namespace mm::report {
 
 namespace {
 
-constexpr size_t kMaxLine = 192;
+constexpr size_t kMaxLine = 256;
 constexpr size_t kMaxName = 48;
 
 const char* kind_name(AreaKind kind) {
@@ -59,6 +60,7 @@ struct PageCounts {
     size_t shared = 0;
     size_t large = 0;
     size_t zeros = 0;   ///< That show the frame of zeros: nobody has written to them yet.
+    size_t swapped = 0; ///< That have swap entries: in the swap area, not in memory.
 };
 
 PageCounts count_pages(const AddressSpace* space, AddressRange range) {
@@ -69,6 +71,8 @@ PageCounts count_pages(const AddressSpace* space, AddressRange range) {
         counts.large += page.size == PageSize::Large;
         counts.zeros += page.frame == spaces::zero_frame();
     });
+    if (spaces::statistics(space).swapped > 0)
+        spaces::for_each_swapped(spaces::directory(space), range, [](VirtAddr, Pte&) {}, [&](VirtAddr, size_t count) { counts.swapped += count; });
     return counts;
 }
 
@@ -83,6 +87,7 @@ void write_area(void* context, const Area& area) {
                                 pages.resident * 4, pages.shared * 4, static_cast<const char*>(backing));
     if (pages.large > 0) length += format_into(std::span(line).subspan(length), ", {} of 4 MiB", pages.large);
     if (pages.zeros > 0) length += format_into(std::span(line).subspan(length), ", {} KiB in the frame of zeros", pages.zeros * 4);
+    if (pages.swapped > 0) length += format_into(std::span(line).subspan(length), ", {} KiB in the swap area", pages.swapped * 4);
     length += format_into(std::span(line).subspan(length), "\n");
     maps.line(line, length);
 }
@@ -111,7 +116,10 @@ const char* explain_user_fault(VirtAddr address) {
     const Area* const area = areas::find_from(spaces::areas_of(space), address);
     if (!area) return "a user address above all areas of the active address space";
     const RightsText rights(*area);
-    if (area->range.contains(address)) {
+    if (const SwapSlot slot = spaces::swap_entry(space, address); slot != SwapSlot(0)) {
+        format_into(text, "a page of the {} area {x8} to {x8} ({}) that is in slot {} of the swap area; the kernel gets there by checked copies only",
+                    kind_name(area->kind), area->range.begin, area->range.end, static_cast<const char*>(rights.text), slot.value());
+    } else if (area->range.contains(address)) {
         format_into(text, "in the {} area {x8} to {x8} ({}) of the active address space; the kernel gets there by checked copies only",
                     kind_name(area->kind), area->range.begin, area->range.end, static_cast<const char*>(rights.text));
     } else if (area->range.begin.value() - address.value() <= kPageSize) {

@@ -63,4 +63,27 @@ void for_each_present(PageDirectory directory, AddressRange range, Visit visit) 
     }
 }
 
+/// Shows every page of the range that has a swap entry, lowest first. `visit` may change these entries.
+/// @param visit      (VirtAddr page, Pte& entry)
+/// @param table_done (VirtAddr of one of its pages, how many were shown), after each page table that had any
+template <typename Visit, typename TableDone>
+void for_each_swapped(PageDirectory directory, AddressRange range, Visit visit, TableDone table_done) {
+    for (VirtAddr slot = range.begin; slot < range.end; slot = slot_end(slot, range.end)) {
+        const Pde pde = directory_entry(directory, slot);
+        if (!pde.is_table()) continue;
+        size_t count = 0;
+        {
+            const FrameMemory table = frame_memory(pde.frame());
+            const VirtAddr end = slot_end(slot, range.end);
+            for (VirtAddr page = slot; page < end; page = page + kPageSize) {
+                Pte& entry = table.as<Pte>()[page.table_index()];
+                if (!entry.is_swapped()) continue;
+                visit(page, entry);
+                ++count;
+            }
+        }
+        if (count > 0) table_done(slot, count);
+    }
+}
+
 } // namespace mm::spaces

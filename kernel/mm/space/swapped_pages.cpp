@@ -12,28 +12,10 @@ namespace mm::spaces {
 
 namespace {
 
-/// Shows the swap entries of the range, one page table after the other.
-/// @param visit      (VirtAddr page, Pte& entry)
-/// @param table_done (VirtAddr of one of its pages, how many were shown), after each page table that had any
+/// Nothing to look for in most spaces.
 template <typename Visit, typename TableDone>
 void for_each_swapped(const AddressSpace& space, AddressRange range, Visit visit, TableDone table_done) {
-    if (space.swapped == 0) return;
-    for (VirtAddr slot = range.begin; slot < range.end; slot = slot_end(slot, range.end)) {
-        const Pde pde = directory_entry(space.directory, slot);
-        if (!pde.is_table()) continue;
-        size_t count = 0;
-        {
-            const FrameMemory table = frame_memory(pde.frame());
-            const VirtAddr end = slot_end(slot, range.end);
-            for (VirtAddr page = slot; page < end; page = page + kPageSize) {
-                Pte& entry = table.as<Pte>()[page.table_index()];
-                if (!entry.is_swapped()) continue;
-                visit(page, entry);
-                ++count;
-            }
-        }
-        if (count > 0) table_done(slot, count);
-    }
+    if (space.swapped > 0) for_each_swapped(space.directory, range, visit, table_done);
 }
 
 } // namespace

@@ -81,17 +81,18 @@ int show_process(const char* word) {
     return 0;
 }
 
-void heading() { printf("FAULTS  ZERO ZEROED OBJECT   COW OWNER    IN   OUT SWITCH  CALLS IDLE    FREE  IN USE\n"); }
+void heading() { printf("FAULTS  ZERO ZEROED OBJECT  COW OWNER   IN  OUT SWITCH CALLS IDLE   FREE IN USE\n"); }
 
 /// What came between two moments; the last two columns are of the second.
 void row(const abi::Counters& before, const abi::Counters& now) {
     const auto came = [&](uint32_t abi::FaultCounts::*count) { return now.faults.*count - before.faults.*count; };
     const uint32_t timer = now.timer_interrupts - before.timer_interrupts;
     const uint32_t idle = timer ? (now.idle_interrupts - before.idle_interrupts) * 100 / timer : 0;
-    printf("%6u %5u %6u %6u %5u %5u %5u %5u %6u %6u %3u%% %7u %7u\n", now.faults.all() - before.faults.all(),
+    printf("%6u %5u %6u %6u %4u %5u %4u %4u %6u %5u %3u%% %6u %6u\n", now.faults.all() - before.faults.all(),
            came(&abi::FaultCounts::zero_frames), came(&abi::FaultCounts::zeroed),
            came(&abi::FaultCounts::object_pages) + came(&abi::FaultCounts::object_copies), came(&abi::FaultCounts::copied),
-           came(&abi::FaultCounts::last_owner), came(&abi::FaultCounts::swapped_in), now.reclaim.pages_out - before.reclaim.pages_out, now.switches - before.switches,
+           came(&abi::FaultCounts::last_owner), came(&abi::FaultCounts::swapped_in),
+           now.reclaim.pages_out - before.reclaim.pages_out, now.switches - before.switches,
            now.system_calls - before.system_calls, idle, now.frames_free + now.frames_zeroed, now.frames_in_use);
 }
 
