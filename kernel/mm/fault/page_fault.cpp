@@ -87,8 +87,7 @@ void note_copy(AddressSpace* space, VirtAddr address) {
 }
 
 /// As demand::resolve(), for pages that may be swapped as well.
-Decision resolve(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
-    if (!pager::get()) return demand::resolve(space, fault, stack_pointer);
+[[gnu::noinline]] Decision resolve_pageable(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
     const VirtAddr page(align_down(fault.address.value(), kPageSize));
     if (must_come_back(space, page)) {
         const Decision back = bring_back(space, page);
@@ -100,29 +99,39 @@ Decision resolve(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_poi
     return decision;
 }
 
+inline Decision resolve(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
+    return pager::get() ? resolve_pageable(space, fault, stack_pointer) : demand::resolve(space, fault, stack_pointer);
+}
+
 /// Memory for another attempt: by its own pages when only its own limit is in the way.
 bool find_memory(AddressSpace* space, pager::Attempts& attempts) {
     if (spaces::is_full(space)) return pager::get() && pager::get()->make_room_in(space);
     return attempts.find_memory(pager::Asker::PageFault);
 }
 
-/// The same, and begun again when pages could be taken for it.
-Decision resolve_with_memory(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
-    pager::safe_point();
-    pager::Attempts attempts;
-    Decision decision = resolve(space, fault, stack_pointer);
+/// After an attempt that has failed for want of memory: begins again as long as some can be found.
+[[gnu::noinline]] void resolve_again(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer, pager::Attempts attempts,
+                                     Decision& decision) {
     while (decision.outcome == Outcome::OutOfMemory && find_memory(space, attempts)) {
         const bool had_grown = decision.stack_grew;
         decision = resolve(space, fault, stack_pointer);
         decision.stack_grew |= had_grown;
     }
+}
+
+/// As demand::resolve(), with whatever memory can be found for it.
+Decision resolve_with_memory(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
+    pager::safe_point();
+    const pager::Attempts attempts;
+    Decision decision = resolve(space, fault, stack_pointer);
+    if (decision.outcome == Outcome::OutOfMemory) [[unlikely]] resolve_again(space, fault, stack_pointer, attempts, decision);
     return decision;
 }
 
 Decision decide(AddressSpace* space, const FaultInfo& fault, VirtAddr stack_pointer) {
     if (!is_user_address(fault.address)) return shared_range::resolve(fault) ? resolved(How::KernelTable) : outside_user_range(fault.address);
     if (!space) return signal(Reason::NotMapped);
-    if (spaces::is_reaped(space)) return out_of_memory(); // the kernel in the name of a process that is about to die
+    if (!fault.user && spaces::is_reaped(space)) return out_of_memory(); // in the name of a process that is about to die
     check_entry(space, fault);
     const Decision decision = resolve_with_memory(space, fault, stack_pointer);
     const bool goes_on = decision.outcome == Outcome::Resolved || decision.outcome == Outcome::Retry;

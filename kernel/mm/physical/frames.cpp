@@ -15,6 +15,10 @@
 
 namespace mm::frames {
 
+// What refusals() and single_refusals() read.
+constinit size_t frames_refused = 0;
+constinit size_t single_frames_refused = 0;
+
 namespace {
 
 using frame_cache::entries;
@@ -25,8 +29,6 @@ constexpr size_t kUnlimited = SIZE_MAX;
 constinit size_t allowed_allocations = kUnlimited; ///< What fail_after() left; kUnlimited outside of tests.
 constinit size_t frames_given = 0;  ///< Handed out since the boot; both counts may wrap.
 constinit size_t frames_back = 0;   ///< Given back since the boot.
-constinit size_t frames_refused = 0;
-constinit size_t single_frames_refused = 0;
 constinit size_t reserve_users = 0; ///< UseReserve.
 void (*pageable_gone)(FrameNumber) = nullptr;
 
@@ -264,8 +266,6 @@ size_t in_use() { return frames_given - frames_back; }
 
 size_t allocations() { return frames_given; }
 
-size_t refusals() { return frames_refused; }
-size_t single_refusals() { return single_frames_refused; }
 
 UseReserve::UseReserve() { ++reserve_users; }
 UseReserve::~UseReserve() { --reserve_users; }

@@ -58,9 +58,15 @@ size_t allocations();
 
 /// Allocations that failed since the boot because there was no frame, or no run. Who failed for want of memory can tell by it whether frames
 /// would help. Those that fail_after() made fail do not count.
-size_t refusals();
+inline size_t refusals() {
+    extern size_t frames_refused; // written in frames.cpp only; read at every page fault
+    return frames_refused;
+}
 /// Of these, the ones of single frames: then there is no memory left at all, while a run may be missing where memory is only fragmented.
-size_t single_refusals();
+inline size_t single_refusals() {
+    extern size_t single_frames_refused;
+    return single_frames_refused;
+}
 
 /// While one of these lives, every allocation of single frames may take the last ones, as allocate_reserve(): for who calls others
 /// (lab 02's piece, say) to free memory. (Linux's PF_MEMALLOC.)
