@@ -181,7 +181,8 @@ def _entries(target: Any, table: int) -> dict[int, int]:
 def _kernels_frames(target: Any, frame_count: int) -> FrameSet:
     """Frames whose entry in the frame table says that the kernel has them: in use, or at hand in the frame cache. The table is
     large, so it is only read when there are any; and it must say of as many frames as the kernel counts."""
-    in_use = _word(target, "mm::frames::(anonymous namespace)::frames_in_use")
+    given, back = (_word(target, f"mm::frames::(anonymous namespace)::frames_{way}") for way in ("given", "back"))
+    in_use = (given - back) % 2**32
     cached = _cached_frames(target)
     if in_use == 0 and cached == 0:
         return FrameSet()
