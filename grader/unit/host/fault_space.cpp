@@ -143,7 +143,12 @@ PageDirectory directory(const AddressSpace* space) {
 }
 
 SpaceStatistics statistics(const AddressSpace* space) {
-    return {space->mapped(), space->pages.size(), 0, 0, space->page_tables.size() + 1, space->areas.list.size()};
+    SpaceStatistics figures{};
+    figures.mapped = space->mapped();
+    figures.resident = space->pages.size();
+    figures.page_tables = space->page_tables.size() + 1;
+    figures.areas = space->areas.list.size();
+    return figures;
 }
 
 Result<void> grow_stack(AddressSpace* space, const Area& stack, VirtAddr begin) {
