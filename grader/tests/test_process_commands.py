@@ -42,7 +42,7 @@ def test_a_program_runs_and_the_monitor_waits_for_it(console: Console) -> None:
 def test_a_program_that_was_started_is_listed_mapped_killed_and_waited_for(console: Console) -> None:
     pid = re.fullmatch(r"process (\d+)\n", console.run("start sleep 1000"))[1]
     assert names(console) == ["kernel", "sleep"]
-    assert re.search(rf"^ +{pid} 0x[0-9a-f]{{8}} +\d+ K +\d+ K +\d+ K +\d+ K +\d+ sleep$", console.run("spaces"), re.MULTILINE)
+    assert re.search(rf"^ +{pid} 0x[0-9a-f]{{8}} +\d+ K +\d+ K +\d+ K +\d+ K +\d+ K +\d+ sleep$", console.run("spaces"), re.MULTILINE)
     assert re.search(r"r.x", console.run(f"maps {pid}"))
     assert console.run(f"kill {pid}") in ("", f"sleep[{pid}] killed by SIGKILL\n")
     assert f"{pid}: status 0, signal 9\n" in console.run(f"wait {pid}")
