@@ -1,10 +1,8 @@
 #include "proc/suspension.h"
 
 #include "drivers/timer.h"
-#include "lib/panic.h"
-#include "mm/paging/kernel_stacks.h"
 #include "mm/reclaim/load_control.h"
-#include "proc/process_table.h"
+#include "proc/kernel_thread.h"
 #include "proc/scheduler.h"
 
 namespace proc::suspension {
@@ -65,15 +63,7 @@ void run() {
 } // namespace
 
 void start() {
-    const Result<Process*> process = process_table::take();
-    const Result<VirtAddr> stack = mm::kernel_stacks::allocate();
-    if (process.is_error() || stack.is_error()) PANIC("no memory for load control");
-    Process& self = *process.value();
-    self.kernel_stack_top = stack.value();
-    self.context = i386::prepare_stack(stack.value(), run);
-    set_name(self, "loadcontrol");
-    process_table::add(self);
-    scheduler::make_ready(self);
+    kernel_thread::start("loadcontrol", kernel_thread::kLoadControl, run);
     load_control::initialize({.wants_to_run = wants_to_run, .may_hold = may_hold, .let_go = let_go});
 }
 
