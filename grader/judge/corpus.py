@@ -115,16 +115,20 @@ LIGHT_TICKS = 100_000_000  # the budget of a test that costs little more than it
 
 
 def chosen_tests(case: Case, share: float) -> list[Test]:
-    """The tests that the case is judged by. A correct design passes every test, so all are run. A faulty one is run through those that
-    must find the fault, and through a share of the others (those that it must pass, and those that are blocked), drawn by the names of
-    case and test: in each case others, and the same ones every time. Tests with a large budget are drawn less often, so that the share
+    """The tests that the case is judged by. A correct design passes every test: `good` is run through all, and of the other designs, of
+    which each lab has several, each through a half (all with a share of 1). A faulty one is run through those that must find the fault,
+    and through a share of the others (those that it must pass, and those that are blocked). What is drawn, the names of case and test
+    decide: in each case others, and the same ones every time. Tests with a large budget are drawn less often, so that the share
     is one of the work rather than of the number."""
-    if case.folder.parent.name in ("good", "alt"):
+    kind = case.folder.parent.name
+    if kind == "good" or share >= 1:
         return list(case.lab.tests)
+    if kind == "alt":
+        return [test for test in case.lab.tests if random.Random(f"{case.name} {test.id}").random() < 0.5]
     finding = {test for test, wanted in case.verdict.items() if wanted.status != "blocked"}
 
     def is_chosen(test: Test) -> bool:
-        if test.id in finding or share >= 1:
+        if test.id in finding:
             return True
         if test.id in case.verdict and not finding.intersection(test.needs):
             return False  # blocked by a blocked one, which may not be run

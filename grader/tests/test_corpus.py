@@ -1,7 +1,7 @@
 """Every submission of the corpus earns exactly the verdict that its verdict.toml says: test by test, no point more, none less.
 
-`make test` runs a faulty case through the tests that must find the fault and an eighth of the others, fewer of the long ones; `make corpus`
-(FAULTLINE_CORPUS=all) through all of them, which takes more than twice as long."""
+`make test` runs a faulty case through the tests that must find the fault and a twelfth of the others, fewer of the long ones, and each of the
+alternative designs through a half of the tests; `make corpus` (FAULTLINE_CORPUS=all) runs all, which takes more than twice as long."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from judge.record import Record
 from judge.submission import SourceFile
 
 
-SHARE = 1 / 8  # of the tests that a faulty case must pass
+SHARE = 1 / 12  # of the tests that a faulty case must pass
 
 
 @pytest.fixture(scope="module")

@@ -343,7 +343,7 @@ def test_processes_are_shown_in_order(calls: Calls) -> None:
     with script.child() as child:
         script("Sleep", 200)
     script("Sleep", 20)
-    infos = [(script("Processes", index, BUFFER), script.show(BUFFER, 48)) for index in range(6)]
+    infos = [(script("Processes", index, BUFFER), script.show(BUFFER, 52)) for index in range(6)]
     none = script("Processes", 0xFFFF_FFFF, BUFFER)
     script("Wait", child, 0)
     run = calls(script)
@@ -353,7 +353,7 @@ def test_processes_are_shown_in_order(calls: Calls) -> None:
             assert run.error(done) == "ENOENT"
             continue
         data = run.bytes(shown)
-        seen[int.from_bytes(data[0:4], "little")] = (int.from_bytes(data[4:8], "little"), data[32:48].partition(b"\0")[0].decode())
+        seen[int.from_bytes(data[0:4], "little")] = (int.from_bytes(data[4:8], "little"), data[36:52].partition(b"\0")[0].decode())
     assert list(seen) == sorted(seen)
     assert seen[run[own]][1] == "calls" and seen[run[child]] == (run[own], "calls") and 0 in seen
     assert run.error(none) == "ENOENT"
