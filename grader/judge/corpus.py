@@ -116,7 +116,7 @@ LIGHT_TICKS = 100_000_000  # the budget of a test that costs little more than it
 
 def chosen_tests(case: Case, share: float) -> list[Test]:
     """The tests that the case is judged by. A correct design passes every test: `good` is run through all, and of the other designs, of
-    which each lab has several, each through a half (all with a share of 1). A faulty one is run through those that must find the fault,
+    which each lab has three or more, each through 40 % (all with a share of 1). A faulty one is run through those that must find the fault,
     and through a share of the others (those that it must pass, and those that are blocked). What is drawn, the names of case and test
     decide: in each case others, and the same ones every time. Tests with a large budget are drawn less often, so that the share
     is one of the work rather than of the number."""
@@ -124,7 +124,7 @@ def chosen_tests(case: Case, share: float) -> list[Test]:
     if kind == "good" or share >= 1:
         return list(case.lab.tests)
     if kind == "alt":
-        return [test for test in case.lab.tests if random.Random(f"{case.name} {test.id}").random() < 0.5]
+        return [test for test in case.lab.tests if random.Random(f"{case.name} {test.id}").random() < 0.4]
     finding = {test for test, wanted in case.verdict.items() if wanted.status != "blocked"}
 
     def is_chosen(test: Test) -> bool:

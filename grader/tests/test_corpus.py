@@ -1,7 +1,7 @@
 """Every submission of the corpus earns exactly the verdict that its verdict.toml says: test by test, no point more, none less.
 
 `make test` runs a faulty case through the tests that must find the fault and a twelfth of the others, fewer of the long ones, and each of the
-alternative designs through a half of the tests; `make corpus` (FAULTLINE_CORPUS=all) runs all, which takes more than twice as long."""
+alternative designs through 40 % of the tests; `make corpus` (FAULTLINE_CORPUS=all) runs all, which takes more than twice as long."""
 
 from __future__ import annotations
 
