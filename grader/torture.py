@@ -33,7 +33,7 @@ _LEFT_OUT = {
 _LABS = {
     "05-spaces": "program and not fixed",
     "06-faults": "program and not (deaths or memory or files or together or random)",
-    "07-cow": "program and (kernel_writes or shared or no_memory)",
+    "07-cow": "program and (kernel_writes or no_memory)",
 }
 
 
