@@ -37,7 +37,7 @@ void oom_counters(Call& call) {
 /// load.counters: samples, overloads, holds, releases, turns, held, demand, capacity
 void load_counters(Call& call) {
     const load_control::Counters& now = load_control::counters();
-    call.reply({now.samples, now.overloads, now.holds, now.releases, now.turns, now.held, now.demand, now.capacity});
+    call.reply({now.samples, now.overloads, now.holds, now.releases, now.turns, load_control::held, now.demand, now.capacity});
 }
 
 HARNESS_VERB("commit.policy", policy);

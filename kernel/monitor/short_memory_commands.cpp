@@ -75,7 +75,7 @@ Result<void> control_load(const Words& words) {
     line("processes suspended", counts.holds);
     line("  let go on, there was room", counts.releases);
     line("  let go on, it was their turn", counts.turns);
-    line("  still suspended", counts.held);
+    line("  still suspended", load_control::held);
     show_load_of_processes();
     return {};
 }

@@ -67,8 +67,6 @@ void start() {
     load_control::initialize({.wants_to_run = wants_to_run, .may_hold = may_hold, .let_go = let_go});
 }
 
-bool must_wait(const Process& process) { return process.space && load_control::is_held(process.space); }
-
 void wait() {
     while (must_wait(current()) && current().pending_signals == 0) scheduler::suspend(suspended);
 }

@@ -6,6 +6,7 @@
 /// Never suspended are init, and what the shell in the foreground waits for: somebody sits before it.
 #pragma once
 
+#include "mm/reclaim/load_control.h"
 #include "proc/process.h"
 
 namespace proc::suspension {
@@ -14,7 +15,7 @@ namespace proc::suspension {
 void start();
 
 /// Whether the process has to wait before it goes back to user code.
-bool must_wait(const Process& process);
+inline bool must_wait(const Process& process) { return process.space && mm::load_control::is_held(process.space); }
 
 /// Waits until the current process may go on, or has a signal pending.
 void wait();

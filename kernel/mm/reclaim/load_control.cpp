@@ -15,6 +15,8 @@
 
 namespace mm::load_control {
 
+constinit uint32_t held = 0;
+
 namespace {
 
 constexpr uint32_t kMillion = 1'000'000;
@@ -112,12 +114,12 @@ struct Spaces {
 
 Spaces look(uint32_t now) {
     Spaces all;
-    counts.held = 0;
+    held = 0;
     for_each_space([&](AddressSpace& space) {
         LoadNotes& notes = spaces::load_notes(&space);
         if (notes.turn_begin == 0) notes.turn_begin = now;
         if (notes.is_held) {
-            ++counts.held;
+            ++held;
             if (!all.longest_hold || time_of_turn(space, now) > time_of_turn(*all.longest_hold, now)) all.longest_hold = &space;
         } else if (hooks.wants_to_run(&space)) {
             ++all.running;
@@ -132,6 +134,7 @@ Spaces look(uint32_t now) {
 void hold(AddressSpace& space, uint32_t now) {
     LoadNotes& notes = spaces::load_notes(&space);
     notes.is_held = true;
+    ++held;
     notes.turn_begin = now;
     ++notes.holds;
     ++counts.holds;
@@ -197,7 +200,7 @@ void set_on(bool wanted) {
     for_each_space([](AddressSpace& space) {
         if (is_held(&space)) let_go(space, spaces::load_notes(&space).turn_begin);
     });
-    counts.held = 0;
+    held = 0;
 }
 
 bool is_on() { return on; }

@@ -63,8 +63,11 @@ bool is_on();
 /// Looks, and decides. @param now  timer ticks
 void sample(uint32_t now);
 
-/// Whether the space's process has to wait on its way to user code.
-inline bool is_held(const AddressSpace* space) { return spaces::load_notes(space).is_held; }
+/// Spaces held: at the last sample, and since. One that ends while it is held is counted until the next.
+extern uint32_t held;
+
+/// Whether the space's process has to wait on its way to user code. Asked at every switch, when nearly always nobody is held.
+inline bool is_held(const AddressSpace* space) { return held != 0 && spaces::load_notes(space).is_held; }
 
 /// A page is about to leave memory.
 void note_leaving(FrameNumber frame);
@@ -75,7 +78,6 @@ struct Counters {
     uint32_t holds;       ///< Spaces held,
     uint32_t releases;    ///< let go because there was room,
     uint32_t turns;       ///< let go because it was their turn.
-    uint32_t held;        ///< Now.
     uint32_t demand;      ///< Pages, at the last sample.
     uint32_t capacity;    ///< Pages, at the last sample.
 };

@@ -21,8 +21,9 @@ void take_away(void* context, const Area& part) {
     make_absent(space, part.range);
     space.mapped -= part.range.pages();
     if (grants_nothing(part.protection)) space.unreachable -= part.range.pages();
-    space.promised -= promised_pages(part);
-    commit::take_back(promised_pages(part));
+    const size_t promised = promised_pages(part);
+    space.promised -= promised;
+    commit::take_back(promised);
     release_object(part);
 }
 
@@ -113,14 +114,15 @@ Result<VirtAddr> map(AddressSpace* space, const MapRequest& request) {
                     .sharing = request.sharing,
                     .object = request.object,
                     .first_page = request.object ? request.first_page : 0};
-    TRY(commit::promise(promised_pages(area)));
+    const size_t promised = promised_pages(area);
+    TRY(commit::promise(promised));
     const Result<void> added = add(*space, area);
     if (added.is_error()) {
-        commit::take_back(promised_pages(area));
+        commit::take_back(promised);
         return added.error();
     }
     retain_object(area);
-    space->promised += promised_pages(area);
+    space->promised += promised;
     space->mapped += request.pages;
     if (grants_nothing(area.protection)) space->unreachable += request.pages;
     if (area.protection.execute) draw_execute_line(*space);

@@ -128,7 +128,7 @@ abi::MemoryShortCounts memory_short_counts() {
             .suspensions = load.holds,
             .resumptions = load.releases,
             .turns = load.turns,
-            .suspended = load.held,
+            .suspended = mm::load_control::held,
             .demand = load.demand,
             .capacity = load.capacity};
 }
