@@ -165,8 +165,8 @@ def _sha256(file: Path) -> str:
 
 
 def _judging_files(lab: Lab) -> list[Path]:
-    scenario = sorted((paths.GRADER / "labs").glob(f"{lab.fixture}*.py"))
-    return [lab.folder / "lab.toml", *lab.test_files, *scenario, paths.GRADER / "oracle" / f"{lab.fixture}.py"]
+    scenario, model = (sorted((paths.GRADER / folder).glob(f"{lab.fixture}*.py")) for folder in ("labs", "oracle"))
+    return [lab.folder / "lab.toml", *lab.test_files, *scenario, *model]
 
 
 def tool_versions() -> dict[str, str]:

@@ -26,7 +26,9 @@ from emulator.swap_disk import SwapDisk
 from judge.scenario import Failure, Op, expect, fail
 from labs.replayed import ReplayedScenario
 from labs.swap_state import SPACES, State, StateCheck
-from oracle.swap import PAGE, SwapModel, Traffic, Wrong
+from oracle.swap import SwapModel
+from oracle.swap_pages import PAGE
+from oracle.swap_slots import Traffic, Wrong
 
 ERRORS = {0: "", 1: "OutOfMemory", 9: "DeviceError", 12: "NoSpace", 15: "LimitReached"}
 SLOT_PAGES = 1024
@@ -245,7 +247,7 @@ class SwapScenario(ReplayedScenario):
         op = self.op("swap.clean", space, address, note=note)
 
         def follow(model: SwapModel) -> None:
-            if model.is_full and not model.has_slot(space, address):
+            if model.area.is_full and not model.has_slot(space, address):
                 expect(op.value == 0, "clean() answers an error: there is no slot", "it says that it has written the page", operation=op.number)
                 return
             expect(op.value == 1, "clean() succeeds", "it fails", operation=op.number)
@@ -307,7 +309,7 @@ class SwapScenario(ReplayedScenario):
         op = self.op("swap.store", thing, changed, note=note)
 
         def follow(model: SwapModel) -> None:
-            if model.is_full and not model.has_slot_of_thing(thing):
+            if model.area.is_full and not model.has_slot_of_thing(thing):
                 self._expect_error(op, "NoSpace", "store()")
                 return
             self._expect_error(op, "", "store()")
@@ -321,7 +323,7 @@ class SwapScenario(ReplayedScenario):
 
         def follow(model: SwapModel) -> None:
             self._expect_error(op, error, "store()")
-            model.usable -= error == "DeviceError"
+            model.area.usable -= error == "DeviceError"
 
         self._do(op, follow)
         return op

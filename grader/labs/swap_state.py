@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from emulator.swap_disk import read_slot
 from judge.scenario import Op, fail
-from oracle.swap import PAGE, Frame, Shown, Slot, SwapModel
+from oracle.swap import SwapModel
+from oracle.swap_pages import PAGE, Frame, Shown, Slot
 from paging.tables import PRESENT, SLOT_SHIFT, SWAPPED, USER, WRITABLE, TableSet, describe_pte, read_tables, swap_slot
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class StateCheck:
                          "load() reads the slot itself; a neighbour comes into a frame of its own, and never over a copy that is there.")
 
     def check_disk(self) -> None:
-        for slot in self.model.slots.values():
+        for slot in self.model.area.used.values():
             if slot.copy is not None and slot.copy.changed:
                 continue  # kept for a page that was written since: its contents are old
             who = f"{slot.entries} entries" if slot.entries else "a copy that is equal"
@@ -218,7 +219,7 @@ class StateCheck:
         if self.state.strays:
             self.fail("slot_of() says SwapSlot(0), or a slot of the area", f"for {self.state.strays} frames it says something else")
         for number, its in sorted(self.state.books.items()):
-            slot = self.model.slots.get(number)
+            slot = self.model.area.used.get(number)
             entries = slot.entries if slot else 0
             if its.entries != entries:
                 self.fail(f"slot {number} has {entries} entries: so many page tables and others name it", f"entries() says {its.entries}",
@@ -242,7 +243,7 @@ class StateCheck:
 
     def check_figures(self) -> None:
         model, figures = self.model, self.model.figures
-        wanted = {"slots": model.usable, "free": model.free, "copies": len(model.copies), "pages_out": figures.pages_out, "clean_out": figures.clean_out,
+        wanted = {"slots": model.area.usable, "free": model.area.free, "copies": len(model.copies), "pages_out": figures.pages_out, "clean_out": figures.clean_out,
                   "pages_in": figures.pages_in, "cache_hits": figures.cache_hits, "read_ahead": figures.read_ahead}
         for name, value in wanted.items():
             if self.state.figures[name] != value:

@@ -72,7 +72,7 @@ def test_write_error(swap: SwapScenario) -> None:
     swap.state("one-stays")
     swap.faults("-")
     swap.then(lambda: swap.model.broken.clear())
-    swap.then(lambda: swap.model.retired.add(broken))
+    swap.then(lambda: swap.model.area.retired.add(broken))
     swap.write(begin + swap.offset(), slots)
     swap.read(begin, slots)
     swap.out(space, begin, slots, note="the disk works again")

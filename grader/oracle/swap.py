@@ -2,112 +2,18 @@
 
 The model knows the contract (kernel/mm/reclaim/swap.h) and nothing of page tables, entries' bits or the TLB. Where the contract leaves a
 choice, the machine's answer is taken once it has been found to be a possible one: which free slots pages go to, which copies are given up.
-So a script is followed after it has run, each operation with what the machine answered.
-
-A disagreement is an exception, Wrong, with two sentences: what should be, and what was seen.
+So a script is followed after it has run, each operation with what the machine answered. A disagreement is the exception Wrong.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-PAGE = 4096
-CLUSTER = 8  # swap::kCluster
+from oracle.swap_pages import PAGE, Contents, Frame, Shown, Slot, Space
+from oracle.swap_slots import SwapSlots, Traffic, demand
+
 NEVER = 1 << 30
-
-
-class Wrong(Exception):
-    """What the machine did is not what the contract says."""
-
-    def __init__(self, expected: str, seen: str, hint: str = "") -> None:
-        super().__init__(f"{expected}; {seen}")
-        self.expected, self.seen, self.hint = expected, seen, hint
-
-
-def demand(condition: object, expected: str, seen: str, hint: str = "") -> None:
-    if not condition:
-        raise Wrong(expected, seen, hint)
-
-
-@dataclass(frozen=True)
-class Contents:
-    """Of a page: word i is `first` + i, or zero when there is no `first`; and what was written since, by byte offset."""
-
-    first: int | None = None
-    words: dict[int, int] = field(default_factory=dict)
-
-    def word(self, offset: int) -> int:
-        first = 0 if self.first is None else self.first + offset // 4
-        return self.words.get(offset, first & 0xFFFF_FFFF)
-
-    def with_word(self, offset: int, word: int) -> Contents:
-        return replace(self, words={**self.words, offset: word})
-
-    def __bytes__(self) -> bytes:
-        data = bytearray(PAGE) if self.first is None else bytearray(struct.pack("<1024I", *((self.first + i) & 0xFFFF_FFFF for i in range(1024))))
-        for offset, word in self.words.items():
-            struct.pack_into("<I", data, offset, word)
-        return bytes(data)
-
-
-@dataclass(eq=False)
-class Frame:
-    contents: Contents = field(default_factory=Contents)
-    shown: int = 0            # pages of spaces
-    others: int = 0           # numbered pages; for the frame of zeros the kernel
-    slot: Slot | None = None  # whose copy it is
-    changed: bool = True      # since it was equal to its slot
-    place: int = 0            # frame number in the machine, once it was seen
-
-    @property
-    def is_held(self) -> bool:
-        return self.slot is not None and self.slot.entries > 0
-
-    @property
-    def owners(self) -> int:
-        return self.shown + self.others + self.is_held
-
-
-@dataclass(eq=False)
-class Slot:
-    """One that is in use: it has entries, or a copy, or both."""
-
-    number: int
-    contents: Contents  # on the disk
-    entries: int = 0
-    copy: Frame | None = None
-
-    @property
-    def is_kept(self) -> bool:
-        return self.entries == 0
-
-
-@dataclass
-class Shown:
-    """A page that is present."""
-
-    frame: Frame
-    writable: bool
-
-
-@dataclass
-class Space:
-    rights: dict[int, str] = field(default_factory=dict)           # of each page of an area: "rw-"
-    pages: dict[int, Shown | Slot] = field(default_factory=dict)   # present, or in the swap area; by page number
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """What went over the disk, as the machine told."""
-
-    reads: int = 0
-    writes: int = 0
-    pages_read: int = 0
-    pages_written: int = 0
-    read_errors: int = 0
-    write_errors: int = 0
 
 
 @dataclass
@@ -120,16 +26,13 @@ class Figures:
 
 
 class SwapModel:
-    """All spaces of a script, and a swap area with `slots` slots, the header among them."""
+    """All spaces of a script, and a swap area with so many slots, the header among them."""
 
     def __init__(self, slots: int, bad: Sequence[int] = ()) -> None:
         self.spaces: dict[int, Space] = {}
         self.things: dict[int, Frame | Slot] = {}  # numbered pages, that no space has
         self.zero = Frame(others=1)
-        self.slots: dict[int, Slot] = {}
-        self.last, self.bad = slots - 1, frozenset(bad)
-        self.usable = self.last - len(self.bad)
-        self.retired: set[int] = set()             # as far as their numbers are known
+        self.area = SwapSlots(slots, bad)
         self.broken: set[int] = set()              # the disk fails there
         self.figures = Figures()
         self.picked: list[tuple[int, int, Frame]] = []
@@ -199,7 +102,7 @@ class SwapModel:
 
     def _settle_slot(self, slot: Slot) -> None:
         if slot.entries == 0 and (slot.copy is None or slot in self.unsure):
-            self.slots.pop(slot.number, None)
+            self.area.used.pop(slot.number, None)
             self.unsure.discard(slot)
 
     # -- accesses by user code, or for it --------------------------------------------------------------------------------
@@ -268,7 +171,7 @@ class SwapModel:
         slot = self.spaces[number].pages[address // PAGE]
         assert isinstance(slot, Slot)
         if not slot.copy:
-            self.unsure |= set(self.block(slot))
+            self.unsure |= set(self.area.block(slot))
 
     def _swap_in(self, space: Space, at: int, slot: Slot) -> None:
         assert not self._make_copy(slot, NEVER), "an access that must fail is no operation of the model's"
@@ -294,26 +197,12 @@ class SwapModel:
         assert slot.copy
         return slot.copy
 
-    def block(self, slot: Slot) -> list[Slot]:
-        """What is read with a slot, itself included."""
-        def is_worth(number: int) -> bool:
-            one = self.slots.get(number)
-            return one is not None and one.entries > 0 and one.copy is None
-
-        begin = slot.number // CLUSTER * CLUSTER
-        first = last = slot.number
-        while first > begin and is_worth(first - 1):
-            first -= 1
-        while last + 1 < begin + CLUSTER and is_worth(last + 1):
-            last += 1
-        return [self.slots[number] for number in range(first, last + 1)]
-
     def _make_copy(self, slot: Slot, frames: int) -> str:
         assert not self.unsure, "a state must tell first what became of the copies"
         if slot.copy:
             self.figures.cache_hits += 1
             return ""
-        block = self.block(slot)
+        block = self.area.block(slot)
         if frames == 0:
             return "OutOfMemory"
         neighbours = [one for one in block if one is not slot]
@@ -365,31 +254,20 @@ class SwapModel:
         frames = [frame for _, _, frame in picked]
         slots = {frame: number for frame, number in zip(frames, told) if frame.shown}
         gone = [frame for frame in frames if frame.shown == 0 or slots[frame]]
-        self._check_out(frames, gone, out, traffic)
-        self._check_slots(frames, slots, traffic)
+        self.area.check_out(frames, gone, out, traffic)
+        self.area.check_taken(slots, traffic)
         written = [frame for frame in gone if frame.slot is None or frame.changed or slots.get(frame, frame.slot.number) != frame.slot.number]
-        self._check_writes(frames, written, slots, traffic)
-        self._give_up_slots([frame for frame in frames if frame not in gone], traffic)
+        self.area.check_writes(frames, written, slots, traffic)
+        for frame in frames:
+            if frame not in gone and traffic.write_errors:
+                self.area.retire(frame)
         for frame in gone:  # who loses its slot to another one has to lose it first
-            if frame in slots and (other := self.slots.get(slots[frame])) and other.copy not in (frame, None):
-                self._unkeep(other)
+            if frame in slots and (other := self.area.used.get(slots[frame])) and other.copy not in (frame, None):
+                self.area.unkeep(other)
         for frame in gone:
             self._leave(frame, slots.get(frame, 0))
         self.figures.pages_out += len(gone)
         self.figures.clean_out += len(gone) - len(written)
-
-    @property
-    def free(self) -> int:
-        return self.usable - len(self.slots)
-
-    @property
-    def kept(self) -> list[Slot]:
-        return [slot for slot in self.slots.values() if slot.is_kept]
-
-    @property
-    def is_full(self) -> bool:
-        """Whether nobody can have a slot who has none."""
-        return self.free <= 0 and not self.kept
 
     def has_slot(self, number: int, address: int) -> bool:
         page = self.spaces[number].pages[address // PAGE]
@@ -402,65 +280,9 @@ class SwapModel:
     def is_stored(self, thing: int) -> bool:
         return isinstance(self.things[thing], Slot)
 
-    def _check_out(self, frames: list[Frame], gone: list[Frame], out: int, traffic: Traffic) -> None:
-        demand(out == len(gone), f"swap_out() answers how many frames are out, {len(gone)}", f"it answers {out}")
-        if traffic.write_errors:
-            return
-        safe = sum(1 for frame in frames if frame.is_held)
-        room = min(len(frames), safe + self.free + len(self.kept))
-        demand(len(gone) == room, f"{room} of {len(frames)} pages go out: {self.free} slots are free, and {len(self.kept)} kept for copies that nobody has an entry of",
-               f"{len(gone)} did")
-
-    def _check_slots(self, frames: list[Frame], slots: dict[Frame, int], traffic: Traffic) -> None:
-        used = [number for number in slots.values() if number]
-        demand(len(used) == len(set(used)), "every page has a slot of its own", f"two have slot {max(used, key=used.count, default=0)}")
-        stolen = 0
-        for frame, number in slots.items():
-            if number == 0 or (frame.slot and frame.slot.number == number):
-                continue
-            demand(1 <= number <= self.last, f"slots are numbers from 1 to {self.last}", f"an entry names slot {number}")
-            demand(number not in self.bad, "no page goes to a slot that is bad", f"one has slot {number}", "swap_area::is_bad() says which.")
-            demand(number not in self.retired, "no page goes to a slot that could not be written", f"one has slot {number}")
-            demand(frame.slot is None or frame.slot.number in used, "a page that has a slot goes to that one", f"slot {frame.slot.number if frame.slot else 0} was its own, and it went to {number}")
-            other = self.slots.get(number)
-            if other:
-                whose = f"it has {other.entries} entries" if other.entries else "another frame is its copy"
-                demand(other.is_kept, "pages go to slots that nobody has an entry of", f"one went to slot {number}, and {whose}")
-                stolen += 1
-        taken = sum(1 for frame, number in slots.items() if number and number not in self.slots)
-        demand(stolen == 0 or self.free - taken <= 0 or traffic.write_errors, "while slots are free, those of copies are left alone",
-               f"{stolen} were taken, and {self.free - taken} are free", "A copy whose slot is taken must be written again.")
-
-    def _check_writes(self, frames: list[Frame], written: list[Frame], slots: dict[Frame, int], traffic: Traffic) -> None:
-        if traffic.write_errors:
-            return
-        demand(traffic.pages_written == len(written), f"{len(written)} pages are written: those without a slot, and those that were changed since they had theirs",
-               f"{traffic.pages_written} were")
-        numbers = [slots[frame] if frame in written else 0 for frame in frames]
-        runs = sum(1 for before, number in zip([0, *numbers], numbers) if number and (not before or number != before + 1)) + max(len(frames) - 1, 0) // CLUSTER
-        demand(traffic.writes <= runs, f"neighbours are written together: with at most {runs} commands for frames that go to slots {', '.join(map(str, numbers))} (0: not written)",
-               f"there were {traffic.writes} commands")
-
-    def _give_up_slots(self, stayed: list[Frame], traffic: Traffic) -> None:
-        """Whose slot could not be written has none."""
-        if not traffic.write_errors:
-            return
-        for frame in stayed:
-            self.usable -= 1
-            if frame.slot:
-                self.retired.add(frame.slot.number)
-                self._unkeep(frame.slot)
-
-    def _unkeep(self, slot: Slot) -> None:
-        if slot.copy:
-            slot.copy.slot, slot.copy = None, None
-        self.slots.pop(slot.number, None)
-
     def _leave(self, frame: Frame, number: int) -> None:
-        slot = frame.slot
-        if slot is None:
-            slot = self.slots[number] = Slot(number, frame.contents)
-        slot.contents, slot.copy, frame.slot = frame.contents, None, None
+        slot = self.area.assign(frame, number)
+        slot.copy = frame.slot = None
         for space in self.spaces.values():
             for at, page in space.pages.items():
                 if isinstance(page, Shown) and page.frame is frame:
@@ -472,14 +294,11 @@ class SwapModel:
         frame = self.things[thing]
         assert isinstance(frame, Frame)
         frame.changed = changed or frame.slot is None
-        self._check_slots([frame], {frame: number}, traffic)
+        self.area.check_taken({frame: number}, traffic)
         must_write = frame.slot is None or frame.changed
-        self._check_writes([frame], [frame] if must_write else [], {frame: number}, traffic)
-        other = self.slots.get(number)
-        if other and other is not frame.slot:
-            self._unkeep(other)
-        slot = frame.slot or self.slots.setdefault(number, Slot(number, frame.contents))
-        slot.contents, slot.copy, frame.slot = frame.contents, None, None
+        self.area.check_writes([frame], [frame] if must_write else [], {frame: number}, traffic)
+        slot = self.area.assign(frame, number)
+        slot.copy = frame.slot = None
         slot.entries += 1
         self.things[thing] = slot
         self.figures.pages_out += 1
@@ -494,22 +313,16 @@ class SwapModel:
             demand(slot_number == frame.slot.number and traffic.pages_written == 0, "a copy that entries have is not written", f"slot {slot_number}, {traffic.pages_written} pages written")
             return
         demand(slot_number != 0, "a page that was written ahead is the copy of a slot", "slot_of() says it has none")
-        self._check_slots([frame], {frame: slot_number}, traffic)
-        self._check_writes([frame], [frame], {frame: slot_number}, traffic)
-        other = self.slots.get(slot_number)
-        if other and other is not frame.slot:
-            self._unkeep(other)
-        slot = frame.slot or self.slots.setdefault(slot_number, Slot(slot_number, frame.contents))
-        slot.contents, slot.copy, frame.slot, frame.changed = frame.contents, frame, slot, False
+        self.area.check_taken({frame: slot_number}, traffic)
+        self.area.check_writes([frame], [frame], {frame: slot_number}, traffic)
+        slot = self.area.assign(frame, slot_number)
+        slot.copy, frame.slot, frame.changed = frame, slot, False
 
     def clean_failed(self, number: int, address: int) -> None:
         """The slot could not be written."""
         page = self.spaces[number].pages[address // PAGE]
         assert isinstance(page, Shown) and not page.frame.is_held
-        self.usable -= 1
-        if page.frame.slot:
-            self.retired.add(page.frame.slot.number)
-            self._unkeep(page.frame.slot)
+        self.area.retire(page.frame)
 
     # -- numbered pages --------------------------------------------------------------------------------------------------
 
@@ -537,7 +350,7 @@ class SwapModel:
             self._settle_frame(page)
 
     def shrink(self, count: int, given: int) -> None:
-        able = [slot for slot in self.slots.values() if slot.copy and slot.entries and slot.copy.owners == 1]
+        able = [slot for slot in self.area.used.values() if slot.copy and slot.entries and slot.copy.owners == 1]
         demand(given == min(count, len(able)), f"shrink({count}) gives back {min(count, len(able))} frames: {len(able)} copies are nobody's but their entries'", f"it says {given}")
         if given == len(able):
             for slot in able:
@@ -549,7 +362,7 @@ class SwapModel:
 
     @property
     def copies(self) -> dict[int, Frame]:
-        return {number: slot.copy for number, slot in self.slots.items() if slot.copy}
+        return {number: slot.copy for number, slot in self.area.used.items() if slot.copy}
 
     def frames(self) -> Iterator[tuple[str, Frame]]:
         """Every frame, and who has it."""
