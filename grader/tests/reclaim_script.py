@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from emulator.swap_disk import SwapDisk
-from scripted import Boots
+from scripted import Boots, Run
 from space_script import Expectations
 
 PAGE = 4096
@@ -57,11 +58,13 @@ class Pages(Expectations):
         """The kernel compares everything with everything."""
         self.add("reclaim.check")
 
-    def run(self, boot: Boots, image: Path, *, megabytes: int = 16, options: str = "", kib: int = SWAP_KIB, profile: str = "grading"):
-        """Boots, and compares what came with what was expected."""
+    def run(self, boot: Boots, image: Path, *, megabytes: int = 16, options: str = "", kib: int = SWAP_KIB, profile: str = "grading",
+            look: Callable[[Run], None] = lambda run: None) -> Run:
+        """Boots, and compares what came with what was expected. `look` goes to the script's checkpoints."""
         self.check()
         SwapDisk(kib=kib).write(image)
         run = boot(self.script, profile=profile, megabytes=megabytes, options=options, swap=image)
+        look(run)
         run.to_end()
         self.checked(run)
         lines = self.script.lines

@@ -9,7 +9,7 @@ import pytest
 
 from emulator.swap_disk import read_slot
 from reclaim_script import ABSENT, PAGE, PRESENT, SWAP_KIB, SWAPPED, Pages, two_spaces, word
-from scripted import Boots, boots
+from scripted import Boots, Run, boots
 
 
 @pytest.fixture(scope="module")
@@ -314,3 +314,46 @@ def test_shared_memory_leaves_once_and_comes_back_for_all(boot, image):
     free = pages.add("reclaim.swapped")
     run = pages.run(boot, image)
     assert run.values(free)[0] == run.values(free)[1]
+
+
+def test_the_cpu_forgets_pages_that_left(boot, image):
+    """Pages of a file and of a shared memory, and private ones, which the active space shows, and its parent and child as well."""
+    begins = {"a file": 0x4010_0000, "a shared memory": 0x5020_0000, "the family": 0x6028_0000}
+    file, shared, own = begins.values()
+    pages = Pages()
+    pages.add("object.file 1 65536 100 1000")
+    pages.add("object.shared 2 8")
+    pages.map(8, begin=file, file="1 0")
+    pages.map(8, begin=shared, sharing="shared", file="2 0")
+    pages.map(8, begin=own)
+    pages.add("space.activate 0")
+    pages.write(shared, 8)
+    pages.write(own, 8, salt=2)
+
+    def read() -> None:
+        for i in range(8):
+            pages.read_word(str(file + i * PAGE), 100 + i * PAGE // 4)
+        pages.read(shared, 8)
+        pages.read(own, 8, salt=2)
+
+    read()
+    pages.add("space.fork 0 1")
+    pages.add("space.fork 1 2")
+    pages.add("space.activate 1")
+    read()
+    pages.script.checkpoint("used")
+    for begin in begins.values():
+        pages.out(begin, 8)
+    pages.script.checkpoint("left")
+    read()
+
+    def look(run: Run) -> None:
+        run.to_checkpoint("used")
+        for whose, begin in begins.items():
+            assert any(run.target.tlb([begin + i * PAGE for i in range(8)]).values()), f"the CPU remembers no page of {whose}: nothing is tested"
+        run.to_checkpoint("left")
+        for whose, begin in begins.items():
+            remembered = [hex(address) for address, entry in run.target.tlb([begin + i * PAGE for i in range(8)]).items() if entry]
+            assert not remembered, f"pages of {whose} that left, and the CPU remembers them"
+
+    pages.run(boot, image, look=look)
