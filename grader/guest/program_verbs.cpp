@@ -362,6 +362,24 @@ void ps(Call& call) {
     call.reply(std::span<const uint32_t>(record, count));
 }
 
+/// program.suspended -> pid of a process that load control has suspended
+void suspended(Call& call) {
+    proc::ProcessId found = 0;
+    proc::for_each(
+        [](void* pid, proc::Process& seen) {
+            if (seen.state == abi::ProcessState::Suspended) *static_cast<proc::ProcessId*>(pid) = seen.pid;
+        },
+        &found);
+    call.reply(found ? Error::None : Error::NotFound, {found});
+}
+
+/// program.child PID -> pid of a child that has not ended
+void child(Call& call) {
+    const proc::Process* at = process(call, 0).first_child;
+    while (at && at->state == abi::ProcessState::Zombie) at = at->next_sibling;
+    call.reply(at ? Error::None : Error::NotFound, {at ? at->pid : 0});
+}
+
 /// program.frames -> frames in use
 void frames(Call& call) { call.reply({static_cast<uint32_t>(mm::frames::in_use())}); }
 
@@ -381,6 +399,8 @@ HARNESS_VERB("program.areas", areas);
 HARNESS_VERB("program.look", look);
 HARNESS_VERB("swap.look", look_at_all);
 HARNESS_VERB("program.ps", ps);
+HARNESS_VERB("program.suspended", suspended);
+HARNESS_VERB("program.child", child);
 HARNESS_VERB("program.frames", frames);
 HARNESS_VERB("program.check", check);
 

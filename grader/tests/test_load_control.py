@@ -12,7 +12,7 @@ from emulator.swap_disk import SwapDisk
 from judge import paths
 from scripted import Boots, Run, Script, boots
 
-SUSPENDED = 5
+WAITING, SUSPENDED = 3, 5  # abi::ProcessState
 PAIR = "thrash 900 6 2"  # 1800 pages where memory has some 1580: with the programs' own pages, over 1.5 times what clock can use
 
 
@@ -61,21 +61,39 @@ def test_one_process_alone_is_never_suspended(start):
     assert counters[2] == 0
 
 
-def test_a_suspended_process_is_shown_and_can_be_killed(start):
+def test_who_waits_for_a_suspended_process_hears_of_its_end(start):
+    """A parent waits for two children, one of which is suspended when it is killed: at once it is gone, and the other goes on."""
     script = Script()
-    first, second = script.add("program.start thrash 900 200 1"), script.add("program.start thrash 900 200 1")
+    parent = script.add("program.start thrash 900 200 2")
     looks = []
     for _ in range(40):
         script.add("program.yield 8")
         looks.append(script.add("program.ps"))
-    killed = [script.add(f"program.kill ${pid} 9") for pid in (first, second)]
-    ended = [script.add(f"program.wait ${pid}") for pid in (first, second)]
+    suspended = script.add("program.suspended")
+    script.add(f"program.kill ${suspended} 9")
+    script.add("program.yield 4")
+    without_it = script.add("program.ps")
+    other = script.add(f"program.child ${parent}")
+    script.add(f"program.kill ${other} 9")
+    ended = script.add(f"program.wait ${parent}")
     script.add("reclaim.check")
     run = start(script, "on")
     run.to_end()
-    seen = [run.values(look)[2::3] for look in looks]
+
+    def processes(look: int) -> dict[int, tuple[int, int]]:
+        """Parent and state of each."""
+        values = run.values(look)
+        return {pid: (of, state) for pid, of, state in zip(values[::3], values[1::3], values[2::3])}
+
+    seen = [[state for _, state in processes(look).values()] for look in looks]
     assert any(SUSPENDED in states for states in seen), "somebody was suspended"
-    assert SUSPENDED in seen[-1], "and somebody was just before both were killed"
-    assert all(list(states).count(SUSPENDED) <= 1 for states in seen), "one of two goes on"
-    assert not any(run.error(op) for op in (*killed, *ended)), run.text()
-    assert [run.values(op)[1] & 0x7F for op in ended] == [9, 9], "both ended by SIGKILL"
+    assert all(states.count(SUSPENDED) <= 1 for states in seen), "one of two goes on"
+    waiting, victim, survivor = run.value(parent), run.value(suspended), run.value(other)
+    before, after = processes(looks[-1]), processes(without_it)
+    assert before[waiting][1] == after[waiting][1] == WAITING
+    assert before[victim] == (waiting, SUSPENDED) and victim not in after, "its parent has heard of it, and collected it"
+    assert after[survivor][0] == waiting and survivor != victim and after[survivor][1] != SUSPENDED
+    length, *words = run.values(ended)[2:]
+    said = b"".join(word.to_bytes(4, "little") for word in words)[:length].decode()
+    assert run.values(ended)[1] == 1 << 8 and "0 of 2 ended well" in said, said
+    assert said.count("killed by SIGKILL") == 1, "the other one's end was told before"

@@ -24,6 +24,7 @@ class Console:
         command = ["qemu-system-i386", "-m", "16", "-display", "none", "-monitor", "none", "-serial", "stdio", "-kernel", str(elf),
                    "-append", options, *machine]
         self._qemu = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+        self._unread = ""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._qemu.stdout, selectors.EVENT_READ)
 
@@ -35,14 +36,16 @@ class Console:
         self._qemu.stdout.close()
 
     def until(self, text: str) -> str:
-        seen, deadline = "", time.monotonic() + SECONDS
-        while not seen.endswith(text):
+        """What came up to and including `text`. What a program says behind a prompt is the next answer's."""
+        deadline = time.monotonic() + SECONDS
+        while text not in self._unread:
             if not self._selector.select(deadline - time.monotonic()):
-                pytest.fail(f"no {text!r} after {SECONDS} s; seen: {seen}")
+                pytest.fail(f"no {text!r} after {SECONDS} s; seen: {self._unread}")
             data = self._qemu.stdout.read(4096)
-            assert data, f"QEMU ended; seen: {seen}"
-            seen += data.decode("ascii", "replace").replace("\r", "")
-        return seen
+            assert data, f"QEMU ended; seen: {self._unread}"
+            self._unread += data.decode("ascii", "replace").replace("\r", "")
+        before, found, self._unread = self._unread.partition(text)
+        return before + found
 
     def type(self, keys: str) -> None:
         self._qemu.stdin.write(keys.encode())

@@ -64,10 +64,10 @@ def test_hogs_side_by_side_are_whole_and_leave_nothing(machine) -> None:
     assert end.probe.statistics.pages_out > 0
 
 
-def swap_in_use(shell: ShellSession) -> int:
-    """Slots, as meminfo tells."""
-    rows = dict(re.findall(r"^  (swap|  of these, free) +(\d+)", shell.run("meminfo"), re.MULTILINE))
-    return int(rows["swap"]) - int(rows["  of these, free"])
+def in_use(shell: ShellSession) -> tuple[int, int]:
+    """Frames and slots, as meminfo tells."""
+    rows = dict(re.findall(r"^  (handed out|swap|  of these, free) +(\d+)", shell.run("meminfo"), re.MULTILINE))
+    return int(rows["handed out"]), int(rows["swap"]) - int(rows["  of these, free"])
 
 
 @pytest.mark.parametrize("emulator", ["bochs", "qemu"])
@@ -76,9 +76,27 @@ def test_at_the_shell_programs_larger_than_memory_come_and_go(emulator: str) -> 
     with ShellSession(emulator=emulator, memory=8) as shell:
         for _ in range(2 if emulator == "bochs" else 1):
             assert "hog: 7 MiB, every page written" in shell.run("hog 7")
-            assert swap_in_use(shell) <= SHELLS_OWN
+            assert in_use(shell)[1] <= SHELLS_OWN
         figures = shell.run("vmstat")
     assert re.search(r"swap", figures), figures
+
+
+def test_at_the_shell_who_needs_more_than_memory_and_swap_ends_alone() -> None:
+    """Nothing but the defaults of `make run`: each of two programs is promised what it asks for, both together are too large."""
+    build_what_is_missing()
+    with ShellSession(emulator="qemu", memory=8) as shell:
+        frames, _ = in_use(shell)
+        shell.type("hog 9 1000 &\r")
+        pid = re.search(r"\[(\d+)\] hog runs", shell.until("every page written\n"))[1]
+        said = shell.run("hog 14")
+        dead = re.search(r"^out of memory: a page fault of hog\[(\d+)\] needs a frame; \d+ frames are left, and 0 of 4095 swap slots$", said, re.MULTILINE)[1]
+        assert f"hog[{dead}] is killed: it needs the memory itself\nhog[{dead}] killed by SIGKILL: out of memory, eip " in said
+        assert said.endswith("\nhog was ended by SIGKILL: killed\n"), said
+        hogs = re.findall(r"^ +(\d+) .* hog$", shell.run("ps"), re.MULTILINE)
+        assert hogs == [pid] != [dead], "the other one is there"
+        assert f"[{pid}] hog was ended" in shell.run(f"kill {pid}")
+        frames_then, slots = in_use(shell)
+        assert frames_then - frames < 4 and slots <= SHELLS_OWN
 
 
 def test_an_audit_finds_what_is_wrong(machine) -> None:

@@ -61,7 +61,7 @@ constexpr Command kGeneralCommands[] = {
 
 std::span<const Command> general_commands() { return kGeneralCommands; }
 
-/// All tables, in the order in which help shows them. The first command that fits the line is meant.
+/// All tables, in the order in which help shows them.
 constexpr std::span<const Command> (*kTables[])() = {frame_commands, memory_commands, vmalloc_commands, heap_commands, file_commands,
                                                     process_commands, swap_commands, short_memory_commands, general_commands};
 
@@ -91,13 +91,16 @@ struct Found {
     char* arguments = nullptr;
 };
 
+/// Of the commands that fit the line the longest: "swap out 5" is not "swap" with two words behind.
 Found find_command(char* line) {
+    Found found;
     for (const auto table : kTables) {
         for (const Command& command : table()) {
-            if (char* const arguments = arguments_of(command, line)) return {&command, arguments};
+            char* const arguments = arguments_of(command, line);
+            if (arguments && (!found.command || arguments > found.arguments)) found = {&command, arguments};
         }
     }
-    return {};
+    return found;
 }
 
 void run_line(char* line) {
