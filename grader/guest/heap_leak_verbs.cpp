@@ -1,4 +1,4 @@
-// Objects that somebody forgets, or holds in an odd place, for grader/tests/test_heap_kernel.py. The lines that end in `// at:NAME` are
+// Objects that somebody forgets, or holds in an odd place, for grader/tests/test_heap_leaks.py. The lines that end in `// at:NAME` are
 // found by the test, which expects them in the reports.
 //
 // Whatever is planted is also noted as its complement: a note that leads nowhere, so it keeps nothing alive.

@@ -1,5 +1,5 @@
 // Operations on physical memory as the kernel hands it out: mm::frames with its cache, watermarks and shrinkers, and DMA buffers. For
-// the project's own tests (grader/tests/test_physical.py).
+// the project's own tests (with grader/tests/physical_guest.py).
 
 #include <cstddef>
 #include <cstdint>

@@ -1,5 +1,5 @@
 /// @file
-/// The guest of test_bridge.py and test_client.py: a kernel of a few functions, each of which does one thing that a debugger must
+/// The guest of test_bridge.py, test_bochs.py and test_client.py: a kernel of a few functions, each of which does one thing that a debugger must
 /// see. The first word of its command line says which. Paging is on, with low memory in one 4 MiB page (identity, global), and a
 /// `window` of one 4 KiB page that moves between frames.
 #include <cstddef>

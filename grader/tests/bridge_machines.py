@@ -26,6 +26,11 @@ def build_guest(folder: Path) -> Path:
     return elf
 
 
+def address_of(guest: Path, symbol: str) -> int:
+    listing = subprocess.run(["i686-linux-gnu-nm", str(guest)], check=True, capture_output=True, text=True).stdout
+    return next(int(line.split()[0], 16) for line in listing.splitlines() if line.split()[2] == symbol)
+
+
 def make_rom(elf: Path, word: str, machine: Machine = MACHINE) -> Path:
     """A boot ROM that makes the guest do what `word` says."""
     rom = elf.with_name(f"{word}-{machine.megabytes}.rom")

@@ -119,6 +119,12 @@ class Boots:
         rom.write_bytes(build_rom(elf, machine=machine, command_line=command_line, modules=[Module("script", text.encode())]))
         return Run(self._session.boot(elf, rom, machine, self._folder, tick_budget=TICK_BUDGET, wall_seconds=60, disk=disk, swap=swap))
 
+    def finished(self, script: Script, **options) -> Run:
+        """The same, when the whole script has run."""
+        run = self(script, **options)
+        run.to_end()
+        return run
+
 
 def boots(folder: Path) -> Iterator[Boots]:
     """The body of a fixture."""
