@@ -20,7 +20,7 @@ FLAGS := $(PLAIN) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 # What is watched is the piece and the kernel under it. The tests themselves need not be, and are compiled four times as fast;
 # the models run faster.
 TESTS := $(wildcard grader/unit/test_*.cpp) grader/unit/host/runner.cpp
-MODELS := $(wildcard grader/unit/host/*_driver.cpp) grader/unit/host/map_model.cpp grader/unit/host/frames.cpp
+MODELS := $(wildcard grader/unit/host/*_driver.cpp) grader/unit/host/map_model.cpp grader/unit/host/frames.cpp grader/unit/host/paging_request.cpp
 flags_of = $(if $(filter $(TESTS),$(1)),$(PLAIN) -O0,$(if $(filter $(MODELS),$(1)),$(PLAIN) -O1,$(FLAGS)))
 # The fuzzer follows the piece's code only: what is around it would be slower, and draw its attention away.
 PIECE_FLAGS := $(FLAGS) $(if $(filter 1,$(FUZZ)),-fsanitize=fuzzer-no-link)
@@ -32,7 +32,8 @@ FUZZ_FRAMES := $(if $(filter 1,$(FUZZ)),grader/unit/fuzz_frames)
 
 SOURCES_01-frames := grader/unit/test_memory_map grader/unit/test_frames grader/unit/test_single_frames \
 	grader/unit/host/map_model grader/unit/host/frames_driver $(FUZZ_FRAMES)
-SOURCES_02-paging := grader/unit/test_paging grader/unit/host/frames grader/unit/host/paging_driver
+SOURCES_02-paging := grader/unit/test_paging grader/unit/host/frames \
+	grader/unit/host/paging_driver grader/unit/host/paging_request
 SOURCES_03-buddy := grader/unit/test_frames grader/unit/test_buddy grader/unit/host/frames_driver $(FUZZ_FRAMES)
 SOURCES_04-heap := grader/unit/test_slab grader/unit/test_kmalloc grader/unit/test_pool \
 	grader/unit/host/frames grader/unit/host/vmalloc grader/unit/host/heap_driver kernel/mm/heap/finding kernel/mm/heap/pool

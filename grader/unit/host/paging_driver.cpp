@@ -37,24 +37,7 @@ constexpr bool is_window(uint32_t slot) {
 
 uint32_t* words_of(FrameNumber frame) { return pointer_to<uint32_t>(VirtAddr(frame.address().value())); }
 
-std::string show(Rights rights) {
-    return text(rights.access == Access::ReadWrite ? "rw" : "ro", rights.privilege == Privilege::User ? "-user" : "-kernel",
-                rights.scope == Scope::Global ? "-global" : "");
-}
-
 } // namespace
-
-std::string Request::text() const {
-    const char* const directory_name[] = {"kernel", "A", "B", "C", "D"};
-    const std::string where = host::text(directory_name[directory < 5 ? directory : 4], ", ", start, ", ");
-    switch (verb) {
-    case Verb::Map:
-        return host::text("map(", where, first, ", ", count, size == PageSize::Large ? " large, " : " small, ", show(rights), ")");
-    case Verb::Unmap: return host::text("unmap(", where, count, ")");
-    case Verb::Protect: return host::text("protect(", where, count, ", ", show(rights), ")");
-    }
-    return "?";
-}
 
 PagingDriver::PagingDriver(Source& source, std::string what)
     : source_(source), journal_(std::move(what)), frames_at_start_(mm::frames::in_use()) {
@@ -401,48 +384,10 @@ void PagingDriver::check_translate(size_t number, VirtAddr address) {
 
 // --- At random ---------------------------------------------------------------------------------------------------------------
 
-/// Few neighbourhoods, so that requests meet: both ends of the user range, both ends of the shared one.
-VirtAddr PagingDriver::random_address() {
-    constexpr std::array<uint32_t, 4> kFrom = {mm::kUserBegin, mm::kUserEnd - 3 * kLargePageSize, mm::kSharedBegin, 0xFFC0'0000};
-    const uint64_t where = source_.below(8);
-    const uint32_t from = kFrom[where < 3 ? 0 : where < 5 ? 1 : where < 7 ? 2 : 3];
-    const uint32_t room = from == 0xFFC0'0000 ? kLargePageSize : 3 * kLargePageSize;
-    switch (source_.below(4)) {
-    case 0: return VirtAddr(from + static_cast<uint32_t>(source_.below(room / kLargePageSize)) * kLargePageSize);
-    case 1: return VirtAddr(from + room - static_cast<uint32_t>(source_.between(1, 20)) * kPageSize);
-    default: return VirtAddr(from + static_cast<uint32_t>(source_.below(room / kPageSize)) * kPageSize);
-    }
-}
-
 Request PagingDriver::random_request() {
-    Request request{.verb = static_cast<Request::Verb>(std::array{0, 0, 1, 2}[source_.below(4)]), .directory = 0, .start = random_address(),
-                    .first = FrameNumber(static_cast<uint32_t>(source_.below(kMaxFrames))), .count = 1, .rights = {}};
-    do request.directory = source_.below(spaces_.size());
-    while (!spaces_[request.directory].exists && !source_.at_end());
-    if (!spaces_[request.directory].exists || (request.is_shared() && !source_.one_in(16))) request.directory = 0;
-    const bool map = request.verb == Request::Verb::Map;
-    if (map && !request.is_shared() && source_.one_in(3)) {
-        request.size = PageSize::Large;
-        request.start = VirtAddr(align_down(request.start.value(), kLargePageSize));
-        request.first = FrameNumber(align_down(request.first.value(), kEntries));
-        request.count = source_.between(1, 2);
-    } else {
-        request.count = source_.one_in(4) ? source_.between(1, 2500) : source_.between(1, 40);
-    }
-    const uint64_t limit = request.is_shared() ? uint64_t{1} << 32 : mm::kUserEnd;
-    const uint64_t room = (limit - request.start.value()) / static_cast<uint32_t>(request.size);
-    if (!source_.one_in(32)) request.count = std::min(request.count, room);
-    if (map && !source_.one_in(32)) {
-        const auto pages = static_cast<uint32_t>(request.bytes() / kPageSize);
-        if (request.first.value() + pages > kMaxFrames) request.first = FrameNumber(align_down(kMaxFrames - pages, kEntries));
-    }
-    request.rights.access = source_.one_in(2) ? Access::ReadWrite : Access::ReadOnly;
-    const bool odd = source_.one_in(32);
-    if (request.is_shared() == odd) request.rights.privilege = source_.one_in(3) ? Privilege::Supervisor : Privilege::User;
-    if (request.is_shared() != odd) request.rights.scope = source_.one_in(3) ? Scope::Local : Scope::Global;
-    if (source_.one_in(64)) request.count = std::array<uint64_t, 3>{0, kMaxFrames + 1, 0xFFFF'FFFF}[source_.below(3)];
-    if (source_.one_in(64)) request.start = request.start + static_cast<uint32_t>(source_.between(1, 4095));
-    return request;
+    std::vector<bool> exists;
+    for (const Directory& space : spaces_) exists.push_back(space.exists);
+    return host::random_request(source_, exists);
 }
 
 /// Pages from `begin` on go to the swap area, up to the end of their page table. Often all around them is unmapped then, so that there
@@ -478,11 +423,11 @@ void PagingDriver::step() {
         return;
     }
     case 3:
-    case 4: return use(random_address(), source_.between(1, 20));
+    case 4: return use(random_address(source_), source_.between(1, 20));
     case 5:
     case 6: {
         const size_t number = source_.below(spaces_.size());
-        const VirtAddr address = source_.one_in(6) ? VirtAddr(static_cast<uint32_t>(source_.below(mm::kUserBegin))) : random_address();
+        const VirtAddr address = source_.one_in(6) ? VirtAddr(static_cast<uint32_t>(source_.below(mm::kUserBegin))) : random_address(source_);
         if (spaces_[number].exists) check_translate(number, address + static_cast<uint32_t>(source_.below(kPageSize)));
         return;
     }
@@ -494,7 +439,7 @@ void PagingDriver::step() {
     }
     case 8: {
         const size_t number = source_.below(spaces_.size());
-        const VirtAddr begin = random_address();
+        const VirtAddr begin = random_address(source_);
         if (spaces_[number].exists && begin.value() < mm::kUserEnd) swap_out_some(number, begin);
         return;
     }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "host/journal.h"
+#include "host/paging_request.h"
 #include "host/source.h"
 #include "mm/paging/page_table.h"
 #include "mm/paging/pte.h"
@@ -30,22 +31,6 @@ struct ModelPage {
 
 /// The 1024 pages below one directory entry.
 using ModelSlot = std::array<ModelPage, kPagesPerLargePage>;
-
-/// A request to map(), unmap() or protect().
-struct Request {
-    enum class Verb { Map, Unmap, Protect } verb;
-    size_t directory;  ///< Of the driver's directories: 0 is the kernel's.
-    VirtAddr start;
-    FrameNumber first;
-    uint64_t count;
-    mm::PageSize size = mm::PageSize::Small;
-    mm::Rights rights;
-
-    uint64_t bytes() const { return count * static_cast<uint32_t>(size); }
-    uint64_t end() const { return start.value() + bytes(); }
-    bool is_shared() const { return start.value() >= mm::kSharedBegin; }
-    std::string text() const;
-};
 
 class PagingDriver {
 public:
@@ -83,7 +68,6 @@ private:
     };
     void swap_out_some(size_t directory, VirtAddr begin);
     Request random_request();
-    VirtAddr random_address();
     std::set<Error> errors(const Request& request);
     bool all_present(const Request& request);
     void apply(const Request& request);
