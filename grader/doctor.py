@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.bochs import PROGRAM as BOCHS
-from emulator.bochs import EmulatorError
+from emulator.bochs_dialogue import PROGRAM as BOCHS
+from emulator.bochs_dialogue import EmulatorError
 from emulator.elf import BootImageError
 from emulator.machine import MIB, Machine
 from emulator.rom import build_rom

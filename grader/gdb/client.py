@@ -30,7 +30,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from emulator.bochs import INSTRUCTIONS_PER_SECOND, EmulatorError
+from emulator.bochs_dialogue import INSTRUCTIONS_PER_SECOND, EmulatorError
 from emulator.machine import Machine
 
 __all__ = ["EmulatorError", "GdbSession", "ProbeError", "Stop", "Target", "TlbEntry", "symbol_addresses"]

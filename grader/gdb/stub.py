@@ -6,7 +6,8 @@ waits for our stop packet. Registers are fetched once per stop; breakpoints reac
 
 import select
 
-from emulator.bochs import BREAKPOINT_SLOTS, BochsDebugger, EmulatorDied, EmulatorError, Stop
+from emulator.bochs import BREAKPOINT_SLOTS, BochsDebugger, Stop
+from emulator.bochs_dialogue import EmulatorDied, EmulatorError
 from gdb import registers, tlb, watch
 from gdb.protocol import Connection, ConnectionClosed
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bridge_machines import MACHINE, address_of, build_guest, make_rom, processes_with
-from emulator.bochs import BochsDebugger, EmulatorDied, EmulatorError
+from emulator.bochs import BochsDebugger
+from emulator.bochs_dialogue import EmulatorDied, EmulatorError
 from gdb import stub
 from gdb.protocol import Connection
 
@@ -124,6 +125,6 @@ def test_an_emulator_that_does_not_react_is_ended(guest: Path, tmp_path: Path, m
 
 
 def test_an_emulator_that_cannot_start(guest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emulator.bochs.PROGRAM", "/nonexistent/bochs-bin")
+    monkeypatch.setattr("emulator.bochs_dialogue.PROGRAM", "/nonexistent/bochs-bin")
     with pytest.raises(EmulatorError, match="exit status 127.*/nonexistent/bochs-bin"):
         BochsDebugger(make_rom(guest, "loop"), None, MACHINE, tmp_path / "run").start()

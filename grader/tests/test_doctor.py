@@ -97,7 +97,7 @@ def test_what_only_host_tests_use_is_a_note_when_it_is_missing(tmp_path: Path, m
 
 
 def test_without_bochs_the_trial_boot_fails_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emulator.bochs.PROGRAM", "/nonexistent/bochs-bin")
+    monkeypatch.setattr("emulator.bochs_dialogue.PROGRAM", "/nonexistent/bochs-bin")
     seen = doctor.examine_trial_boot()
     assert seen.state == doctor.BROKEN and "bochs" in seen.found.lower(), seen
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from emulator.bochs import INSTRUCTIONS_PER_SECOND
+from emulator.bochs_dialogue import INSTRUCTIONS_PER_SECOND
 from emulator.disk import program_disk, programs_in
 from emulator.volume import copy_image
 from gdb.client import GdbSession
