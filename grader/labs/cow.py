@@ -90,14 +90,6 @@ class CowScenario(ReplayedScenario):
         """The begin of `size` pages somewhere inside of one page table."""
         return self.place(code=code) + self.random.randrange(8, SLOT_PAGES - size - 8) * PAGE
 
-    def word(self) -> int:
-        """A word that is not there by chance."""
-        return self.random.randrange(1 << 24, 1 << 31)
-
-    def offset(self) -> int:
-        """Of a word in a page."""
-        return self.random.randrange(PAGE // 4) * 4
-
     # -- spaces, areas, objects ------------------------------------------------------------------------------------------
 
     def create(self, *, activate: bool = True) -> int:

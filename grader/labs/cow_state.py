@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from judge.scenario import Op, fail
+from labs.stale import WHO_TELLS_THE_CPU, contradiction, remembered
 from oracle.cow import PAGE, SeenPage, Snapshot
 from paging.tables import PRESENT, USER, WRITABLE, TableSet, read_tables
 
@@ -240,18 +241,9 @@ class StateCheck:
         for address, entry in self.state.tlb.items():
             if entry is None or space is None:
                 continue
-            walk = self.state.table_of(space).translate(address)
-            if walk is None:
-                stale = "nothing is mapped there"
-            elif entry.frame_address // PAGE != walk.physical // PAGE:
-                stale = f"the tables lead to frame {walk.physical // PAGE:#x}"
-            elif entry.writable and not walk.writable:
-                stale = "the tables make it read-only"
-            else:
-                continue
-            self.fail_at(space, address // PAGE, "no TLB entry contradicts the page tables",
-                         f"for {address:#010x} the CPU still remembers frame {entry.frame_address // PAGE:#x}{' (writable)' if entry.writable else ''}, but {stale}",
-                         "Who changes an entry of the active directory makes the CPU forget the old one: tlb.h.")
+            if stale := contradiction(entry, self.state.table_of(space).translate(address)):
+                self.fail_at(space, address // PAGE, "no TLB entry contradicts the page tables", f"{remembered(address, entry)}, but {stale}",
+                             WHO_TELLS_THE_CPU)
 
     # -- failing -------------------------------------------------------------------------------------------------------------
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from judge.scenario import Op, fail
+from labs.stale import contradiction, remembered
 from oracle.paging import ADDRESS_SPACE, LARGE_PAGE, PAGE, PIECE_SLOT, SHARED_BEGIN, USER_BEGIN, USER_END, Page
 from paging.runs import PageRun, compare
-from paging.tables import FRAME_MASK, PAGE_SIZE, PRESENT, USER, WRITABLE, TableSet, Walk, describe_entry, read_tables
+from paging.tables import FRAME_MASK, PAGE_SIZE, PRESENT, USER, WRITABLE, TableSet, describe_entry, read_tables
 
 if TYPE_CHECKING:
     from labs.paging import PagingScenario
@@ -199,15 +200,11 @@ class StateCheck:
             name = "kernel" if address >= SHARED_BEGIN else active
             if entry is None or name is None:
                 continue
-            stale = _contradiction(entry, self.state.tables[name].translate(address))
-            if not stale:
-                continue
-            rights = " ".join(word for word, held in (("writable", entry.writable), ("user", entry.user)) if held)
-            self.fail_at(address, name, "no TLB entry contradicts the page tables after a call returned",
-                         f"for {address:#010x} the CPU still remembers frame {entry.frame_address // PAGE:#x}"
-                         f"{f' ({rights})' if rights else ''}, but {stale}",
-                         "Call tlb::invalidate_page() after the entry has changed. When a full flush is right, mind that "
-                         "tlb::flush() leaves global pages.")
+            if stale := contradiction(entry, self.state.tables[name].translate(address)):
+                self.fail_at(address, name, "no TLB entry contradicts the page tables after a call returned",
+                             f"{remembered(address, entry)}, but {stale}",
+                             "Call tlb::invalidate_page() after the entry has changed. When a full flush is right, mind that "
+                             "tlb::flush() leaves global pages.")
 
     # -- failing -----------------------------------------------------------------------------------------------------
 
@@ -223,16 +220,3 @@ class StateCheck:
         if last:
             seen += f". The last call there: {last}: {last.says}"
         fail(expected, seen, hint, operation=(last or self.op).number)
-
-
-def _contradiction(entry: Any, walk: Walk | None) -> str:
-    """What a TLB entry gets wrong; "" if nothing. One that allows less than the tables is harmless: the CPU walks again."""
-    if walk is None:
-        return "nothing is mapped there any more"
-    if entry.frame_address // PAGE != walk.physical // PAGE:
-        return f"the tables lead to frame {walk.physical // PAGE:#x}"
-    if entry.writable and not walk.writable:
-        return "the tables make it read-only"
-    if entry.user and not walk.user:
-        return "the tables keep users out"
-    return ""

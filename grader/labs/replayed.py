@@ -5,6 +5,8 @@ from __future__ import annotations
 from judge.scenario import Run, Scenario
 from judge.verdict import Failure
 
+PAGE = 4096
+
 
 class ReplayedScenario(Scenario):
     """The first disagreement ends the test. When the machine crashed, what was wrong before the crash is told rather than the crash."""
@@ -25,6 +27,14 @@ class ReplayedScenario(Scenario):
             raise
         self._go_through()
         return run
+
+    def word(self) -> int:
+        """A word that is not there by chance."""
+        return self.random.randrange(1 << 24, 1 << 31)
+
+    def offset(self) -> int:
+        """Of a word in a page."""
+        return self.random.randrange(PAGE // 4) * 4
 
     def _go_through(self) -> None:
         """Compares what the operations that were performed answered; fails at the first that is wrong."""

@@ -100,14 +100,6 @@ class SwapScenario(ReplayedScenario):
                 self._used_slots.add(slot)
                 return (slot * SLOT_PAGES + self.random.randrange(8, SLOT_PAGES - size - 8)) * PAGE
 
-    def word(self) -> int:
-        """A word that is not there by chance."""
-        return self.random.randrange(1 << 24, 1 << 31)
-
-    def offset(self) -> int:
-        """Of a word in a page."""
-        return self.random.randrange(PAGE // 4) * 4
-
     # -- spaces ----------------------------------------------------------------------------------------------------------
 
     def create(self, *, activate: bool = True) -> int:

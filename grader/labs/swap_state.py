@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from emulator.swap_disk import read_slot
 from judge.scenario import Op, fail
+from labs.stale import WHO_TELLS_THE_CPU, contradiction, remembered
 from oracle.swap import SwapModel
 from oracle.swap_pages import PAGE, Frame, Shown, Slot
 from paging.tables import PRESENT, SLOT_SHIFT, SWAPPED, USER, WRITABLE, TableSet, describe_pte, read_tables, swap_slot
@@ -264,18 +265,9 @@ class StateCheck:
         for address, entry in self.state.tlb.items():
             if entry is None or space is None:
                 continue
-            walk = self.state.tables[space].translate(address)
-            if walk is None:
-                stale = "the page is not present"
-            elif entry.frame_address // PAGE != walk.physical // PAGE:
-                stale = f"the tables lead to frame {walk.physical // PAGE:#x}"
-            elif entry.writable and not walk.writable:
-                stale = "the tables make it read-only"
-            else:
-                continue
-            self.fail_at(space, address // PAGE, "no TLB entry contradicts the page tables",
-                         f"for {address:#010x} the CPU still remembers frame {entry.frame_address // PAGE:#x}, but {stale}",
-                         "Who changes an entry of the active directory makes the CPU forget the old one: tlb.h.")
+            if stale := contradiction(entry, self.state.tables[space].translate(address)):
+                self.fail_at(space, address // PAGE, "no TLB entry contradicts the page tables", f"{remembered(address, entry)}, but {stale}",
+                             WHO_TELLS_THE_CPU)
 
     # -- failing -------------------------------------------------------------------------------------------------------------
 
