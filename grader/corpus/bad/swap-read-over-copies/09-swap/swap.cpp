@@ -177,6 +177,8 @@ Result<void> read(SwapSlot slot) {
     frames[wanted - block] = TRY(frames::allocate(Zone::High, Contents::Unspecified));
     uint32_t begin = wanted, end = wanted + 1;
     const auto add = [&](uint32_t other) {
+        frames[other - block] = slots[other].copy;
+        if (has_copy(slots[other])) return true;
         const Result<FrameNumber> frame = frames::allocate(Zone::High, Contents::Unspecified);
         if (frame.is_error()) return false;
         frames[other - block] = frame.value();
@@ -187,6 +189,7 @@ Result<void> read(SwapSlot slot) {
     const bool all = !swap_area::read(SwapSlot(begin), {&frames[begin - block], end - begin}).is_error();
     const bool own = all || !swap_area::read(slot, {&frames[wanted - block], 1}).is_error();
     for (uint32_t other = begin; other < end; ++other) {
+        if (has_copy(slots[other])) continue;
         if (all || (own && other == wanted)) {
             set_copy(SwapSlot(other), frames[other - block]);
             if (other != wanted) ++counted.read_ahead;
