@@ -3,6 +3,7 @@
 ///
 ///     greedy hold PAGES SECONDS   writes to so many pages, says "holds", and sleeps
 ///     greedy memory               maps a megabyte after the other and writes to all of it, until it is refused or ended
+///     greedy read                 the same, but the kernel writes: the first bytes of a file are read to each page
 ///     greedy maps                 maps pages that cannot be one area, until it is refused
 ///     greedy fork                 a process and each of its children fork many more than there is memory for; all wait for theirs and end
 #include <cstddef>
@@ -56,6 +57,19 @@ int take_memory() {
     }
 }
 
+int take_memory_by_reading() {
+    const int file = open("/bin/greedy", abi::O_RDONLY);
+    for (;;) {
+        char* const memory = map(kMib);
+        for (size_t at = 0; memory && at < kMib; at += kPageBytes) {
+            if (seek(file, 0, abi::SEEK_SET) == 0 && read(file, memory + at, 4) == 4) continue;
+            printf("not read\n");
+            return 1;
+        }
+        if (!memory) return 0;
+    }
+}
+
 /// Every other page of a range far away: each is an area of its own.
 int take_maps() {
     constexpr uintptr_t begin = 0x4000'0000, end = 0x8000'0000;
@@ -96,8 +110,9 @@ int main(int argc, char** argv) {
     uint32_t pages = 0, seconds = 0;
     if (argc == 4 && strcmp(what, "hold") == 0 && parse_number(argv[2], pages) && parse_number(argv[3], seconds)) return hold(pages, seconds);
     if (argc == 2 && strcmp(what, "memory") == 0) return take_memory();
+    if (argc == 2 && strcmp(what, "read") == 0) return take_memory_by_reading();
     if (argc == 2 && strcmp(what, "maps") == 0) return take_maps();
     if (argc == 2 && strcmp(what, "fork") == 0) return take_processes();
-    printf("usage: greedy hold PAGES SECONDS | memory | maps | fork\n");
+    printf("usage: greedy hold PAGES SECONDS | memory | read | maps | fork\n");
     return 2;
 }

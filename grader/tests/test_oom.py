@@ -100,6 +100,30 @@ def test_with_oom_self_the_process_that_asks_ends(boot, disk):
     assert status(run, ended) == 0 and run.values(counters)[:2] == (0, 0)
 
 
+def test_who_needs_the_memory_itself_ends_when_the_kernel_writes_for_it(boot, disk):
+    """The faults are the kernel's own, in read(): the call fails, and the process that is said to be killed is."""
+    script = fresh()
+    ran, counters = script.add("program.run greedy read"), script.add("oom.counters")
+    run = boot(script, megabytes=8, options="oom=choose overcommit=always", disk=disk)
+    run.to_end()
+    assert f"greedy[{run.values(ran)[0]}] is killed: it needs the memory itself" in run.text()
+    assert status(run, ran) == SIGKILL and "not read" not in output(run, ran)
+    assert run.values(counters)[:2] == (1, 0)
+
+
+def test_without_swap_no_policy_is_asked_for_pages_that_cannot_leave(boot, disk):
+    """All that may leave are the pages of programs' files; working sets ask for every page whether it is clean."""
+    script = fresh()
+    greedy, good = script.add("program.run greedy memory"), script.add("program.run greedy hold 100 0")
+    left, victims = script.add("reclaim.count"), script.add("reclaim.counters")
+    script.add("reclaim.check")
+    run = boot(script, megabytes=8, options="oom=choose overcommit=always policy=working-set", disk=disk)
+    run.to_end()
+    assert status(run, greedy) == SIGKILL and status(run, good) == 0, run.text()
+    *_, chosen, stayed, anonymous, shared, files = run.values(victims)
+    assert (stayed, anonymous, shared) == (0, 0, 0) and files == chosen > 0
+
+
 def test_a_failure_for_one_process_only_kills_no_other(boot, disk):
     """frames::fail_after() is not the machine's shortage: the large process lives."""
     script = fresh()

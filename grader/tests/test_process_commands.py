@@ -110,3 +110,6 @@ def test_maps_tell_how_much_of_each_area_is_in_the_swap_area(swapping_console: C
     assert swapped_kib(console.run(f"run maps {pid}")) == areas
     ps = re.search(rf"^ +{pid} .* (\d+) K +\d+ K +\d+ K +\d+ +\d+ hog$", console.run("run ps"), re.MULTILINE)
     assert int(ps[1]) == sum(areas.values())
+    assert console.run("swap limit 15").startswith("swap limit: InvalidArgument\n"), "a program could not go on"
+    assert console.run("swap limit 16") == "" and console.run("run echo here") == "here\n"
+    assert int(re.match(r"policy clock: (\d+) pages that can leave", console.run("swap"))[1]) <= 16

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reclaim_script import PAGE, PRESENT, SWAPPED, Pages, two_spaces
+from reclaim_script import PAGE, PRESENT, SWAP_KIB, SWAPPED, Pages, two_spaces
 from scripted import Boots, boots
 
 
@@ -144,3 +144,36 @@ def test_every_policy_takes_pages_and_keeps_what_is_in_them(boot, image, policy)
     pages.add("space.destroy 0")
     pages.read(block, 24, salt=2)
     pages.run(boot, image, options=f"policy={policy}")
+
+
+CLEANINGS = 8  # of one search for a victim
+
+
+@pytest.mark.parametrize("rules, retired, cleaned", [
+    ("write:1+", CLEANINGS + 1, 0),  # the victim, chosen among dirty pages, is written as well
+    ("write:1,write:2,write:5,write:6", 2, CLEANINGS - 2),  # each that fails is written twice
+    ("slot:3,slot:5", 2, CLEANINGS - 2),
+])
+def test_a_page_that_cannot_be_cleaned_stays_and_is_dirty(boot, image, rules, retired, cleaned):
+    """The policy of working sets cleans pages on its way to a victim, and the disk fails: what was not written is nowhere but in memory."""
+    pages = Pages()
+    block = f"${pages.map(24)}"
+    pages.add("space.activate 0")
+    pages.write(block, 24)
+    pages.counts(1, "reclaim.take 1")  # to slot 1; now all have been looked at
+    pages.add("replace.time 0 100")
+    pages.add(f"reclaim.faults {rules}")
+    victim = pages.add("reclaim.take_one", "" if cleaned else "DeviceError")
+    pages.check()
+    then = pages.add("reclaim.swapped")
+    pages.counts(23 - bool(cleaned), "reclaim.count")
+    pages.add("reclaim.faults")
+    pages.counts(23 - bool(cleaned), "reclaim.take 23")
+    pages.are(SWAPPED, block, 24)
+    pages.read(block, 24)
+    run = pages.run(boot, image, options="policy=working-set")
+    slots, free, copies, out, without_a_write, *_ = run.values(then)
+    assert slots == SWAP_KIB // 4 - 1 - retired
+    assert copies == max(cleaned - 1, 0), "the victim was one of those that were cleaned"
+    assert (out, without_a_write) == (1 + bool(cleaned), int(bool(cleaned)))
+    assert slots - free == copies + out and run.error(victim) == ("" if cleaned else "DeviceError")

@@ -17,14 +17,16 @@ Result<void> take(const Words& words) {
 }
 
 Result<void> limit(const Words& words) {
-    mm::reclaim::set_limit(TRY(words.number(0)));
+    const uint32_t pages = TRY(words.number(0));
+    if (pages > 0 && pages < mm::reclaim::kLeastForPrograms) return Error::InvalidArgument;
+    mm::reclaim::set_limit(pages);
     return {};
 }
 
 constexpr Command kCommands[] = {
     {"swap", "", "the swap area, the policy, and what the reclaimer did", show},
     {"swap out", "PAGES", "take so many pages out of memory now", take},
-    {"swap limit", "PAGES", "let programs have so many pages of memory; 0: as many as there are", limit},
+    {"swap limit", "PAGES", "let programs have so many pages of memory (16 or more; 0: all)", limit},
 };
 
 } // namespace

@@ -103,6 +103,13 @@ void make_end(Process& victim) {
     print("{}[{}] is killed; {} frames came back at once\n", static_cast<const char*>(PrintableName(victim).text), victim.pid, frames);
 }
 
+/// The process that asks ends: at once after a fault of its own code. After one of the kernel in its name the system call fails first.
+void end_self() {
+    const Process& self = current();
+    KASSERT("who runs can be killed", !kill(self.pid, abi::SIGKILL).is_error());
+    print("{}[{}] is killed: it needs the memory itself\n", static_cast<const char*>(PrintableName(self).text), self.pid);
+}
+
 /// @return whether it is worth while to begin again
 bool find_memory(Asker asker) {
     const Process& self = current();
@@ -115,7 +122,7 @@ bool find_memory(Asker asker) {
     const bool is_self = &victim == &self;
     if (asker == Asker::SystemCall && !is_worth_a_victim(self, choice.best[0])) return false;
     say(asker, choice);
-    if (is_self) print("{}[{}] is killed: it needs the memory itself\n", static_cast<const char*>(PrintableName(self).text), self.pid);
+    if (is_self) end_self();
     else make_end(victim);
     return !is_self;
 }

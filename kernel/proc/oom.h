@@ -7,7 +7,8 @@
 ///   when there is nobody else. The process that asks is as good a choice as any.
 /// - **How**: it gets SIGKILL, and its private pages and swap slots go at once (mm::spaces::reap()): it will not return to user code, so nobody
 ///   misses them. The rest goes when it runs its own end. Then the fault, or the call, is begun again.
-/// - When the choice falls on the process that asks, nothing is begun again: a page fault ends it with SIGKILL, "out of memory".
+/// - When the choice falls on the process that asks, nothing is begun again: a page fault ends it with SIGKILL, "out of memory"; also one of the
+///   kernel in its name, which copies for a system call.
 /// - A system call can say no, a page fault cannot. So for a call nobody is killed whose score is not more than kMuchMore times the caller's: the
 ///   call returns ENOMEM. That lets the shell start a program beside a hog, and a fork bomb kill nobody but by its page faults.
 /// - Why is said on the console: who asked, what is left, the highest scores, who is killed. When it happens again within kQuietTicks, one line.

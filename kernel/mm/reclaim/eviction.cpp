@@ -70,7 +70,7 @@ Result<FrameNumber> choose() {
 /// It could not leave.
 void keep(FrameNumber frame) {
     ++counts.stayed;
-    policy::page_in(frame);
+    if (may_ever_leave(frame)) policy::page_in(frame);
 }
 
 /// Private pages leave. @return how many of them
@@ -92,7 +92,7 @@ public:
     /// @return how many have left at once
     size_t add(FrameNumber victim) {
         MemoryObject* const object = reverse_map::object_of(victim);
-        const bool may_leave = (object || !swap_is_full_) && is_explained(victim);
+        const bool may_leave = is_explained(victim);
         if (may_leave) load_control::note_leaving(victim);
         if (may_leave && !object) {
             gathered_[count_++] = victim;
@@ -114,21 +114,43 @@ public:
         return out;
     }
     size_t in_vain() const { return in_vain_; }
+    /// No private page that must be written has found a slot that can be.
+    bool swap_is_full() const { return swap_is_full_; }
 
 private:
     std::array<FrameNumber, kBatch> gathered_;
     size_t count_ = 0;
     size_t in_vain_ = 0;
-    bool swap_is_full_ = false; ///< Or broken: no other private page is tried. Pages of files are.
+    bool swap_is_full_ = false; ///< Or broken.
 };
 
+/// Pages leave that need no write, those of files above all: second chance, in the order of frames. The policy would name all the others
+/// as well, one by one, and each would come in again as if it were new.
+size_t take_clean_pages(size_t count) {
+    static constinit uint32_t hand = 0;
+    constexpr uint32_t kTurns = 2; // the first may have done no more than to clear the accessed bits
+    size_t taken = 0;
+    for (uint32_t left = kTurns * frame_table::frame_count(); left > 0 && taken < count; --left) {
+        hand = (hand + 1) % frame_table::frame_count();
+        const FrameNumber frame(hand);
+        if (frame_table::info(frame).use != FrameUse::Pageable || !may_ever_leave(frame) || page_usage::is_dirty(frame)) continue;
+        if (!page_usage::test_and_clear_accessed(frame)) taken += take_page(frame);
+    }
+    return taken;
+}
+
 } // namespace
+
+bool may_ever_leave(FrameNumber frame) {
+    const MemoryObject* const object = reverse_map::object_of(frame);
+    return swaps || (object && !object->is_shared_memory);
+}
 
 size_t take_victims(size_t count, size_t patience) {
     patience = std::min(patience, policy::count()); // nobody is asked twice
     size_t taken = 0;
     Exit exit;
-    while (taken < count && exit.in_vain() < patience) {
+    while (taken < count && exit.in_vain() < patience && !exit.swap_is_full()) {
         const bool is_enough = taken + exit.gathered() == count || exit.is_full();
         const Result<FrameNumber> victim = is_enough ? Error::NotFound : choose();
         if (!victim.is_error()) {
@@ -138,7 +160,8 @@ size_t take_victims(size_t count, size_t patience) {
             taken += exit.flush();
         }
     }
-    return taken + exit.flush();
+    taken += exit.flush();
+    return exit.swap_is_full() ? taken + take_clean_pages(count - taken) : taken;
 }
 
 Result<FrameNumber> take_one() {

@@ -18,10 +18,14 @@ extern constinit bool swaps;
 
 /// So many of the policy's victims leave, if they can. Each is out of the policy's set when the next one is chosen, so these are the victims that
 /// would be chosen one by one; those that are private leave together, up to kBatch of them. One that cannot leave comes in
-/// again, behind the others.
+/// again, behind the others. When a whole batch could not leave, the swap area is full or broken: no other victim is asked for, and pages that need
+/// no write leave instead.
 /// @param patience  victims that may be chosen in vain
 /// @return how many have left
 size_t take_victims(size_t count, size_t patience);
+
+/// Whether the page, a pageable frame's, could leave at all: without a swap area only those of files can. The policy has no others.
+bool may_ever_leave(FrameNumber frame);
 
 /// This page leaves, whatever the policy says: a pageable frame. @return whether it could
 bool take_page(FrameNumber frame);

@@ -51,7 +51,7 @@ private:
 
 /// Whether the frame's page can leave; counts those that can, and the entries that lead to them.
 struct FrameCounts {
-    size_t pageable = 0;
+    size_t leaving = 0;  ///< That the policy must know.
     size_t mappings = 0;
 };
 
@@ -62,7 +62,7 @@ void check_frame(FrameNumber frame, FrameCounts& counts) {
     const size_t others = (reverse_map::object_of(frame) ? 1 : 0) + (swaps && swap::holds(frame) ? 1 : 0);
     KASSERT("a pageable frame has an owner", info.references > 0);
     KASSERT("each reference of a pageable frame is a page, its object, or the entries of its slot", info.references == mappings + others);
-    ++counts.pageable;
+    counts.leaving += may_ever_leave(frame);
     counts.mappings += mappings;
 }
 
@@ -80,7 +80,7 @@ size_t pages_that_can_leave() {
 void check_frames() {
     FrameCounts counts;
     for (uint32_t i = 0; i < frame_table::frame_count(); ++i) check_frame(FrameNumber(i), counts);
-    KASSERT("the policy knows all frames that can leave, and no others", policy::count() == counts.pageable);
+    KASSERT("the policy knows all frames that can leave, and no others", policy::count() == counts.leaving);
     KASSERT("every page that shows a pageable frame is found from it", pages_that_can_leave() == counts.mappings);
 }
 

@@ -4,6 +4,7 @@
 
 #include "mm/paging/tlb.h"
 #include "mm/reclaim/load_control.h"
+#include "mm/reclaim/reclaim.h"
 #include "mm/reclaim/swap.h"
 #include "mm/reclaim/usage_notes.h"
 #include "mm/space/address_space.h"
@@ -44,11 +45,11 @@ bool test_and_clear_accessed(FrameNumber frame) {
 bool is_dirty(FrameNumber frame) {
     const MemoryObject* const object = reverse_map::object_of(frame);
     if (object && !object->is_shared_memory) return false; // no file can be written through a mapping
-    return swap::slot_of(frame) == SwapSlot(0) || of(frame).dirty;
+    return !reclaim::has_swap() || swap::slot_of(frame) == SwapSlot(0) || of(frame).dirty;
 }
 
 bool clean(FrameNumber frame) {
-    if (swap::clean(frame).is_error()) return false;
+    if (!reclaim::has_swap() || swap::clean(frame).is_error()) return false;
     reverse_map::set_dirtied(frame, false);
     reverse_map::for_each(frame, [](const Mapping& mapping) {
         if (mapping.entry->is_dirty()) change(mapping, mapping.entry->word() & ~entry_bits::kDirty);

@@ -21,7 +21,7 @@ Usage of(FrameNumber frame);
 /// the CPU from setting them again (Intel SDM 3A, 4.8 and 4.10.4.2).
 bool test_and_clear_accessed(FrameNumber frame);
 
-/// Whether the page must be written before its frame can be used for another.
+/// Whether the page must be written before its frame can be used for another; without a swap area, whether it cannot leave at all.
 bool is_dirty(FrameNumber frame);
 
 /// Writes a page to the swap area now; it stays in memory, and is clean if that worked.

@@ -84,7 +84,9 @@ auto reading(Load load) {
 
 // What others call.
 
-void page_came(FrameNumber frame) { policy::page_in(frame); }
+void page_came(FrameNumber frame) {
+    if (may_ever_leave(frame)) policy::page_in(frame);
+}
 
 void page_gone(FrameNumber frame) {
     policy::page_out(frame);

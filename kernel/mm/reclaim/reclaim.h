@@ -51,7 +51,9 @@ size_t balance();
 /// Who is called when free memory falls below the low marks.
 void set_waker(void (*wake)());
 
-/// At most so many pageable frames from now on; 0 is no limit. For tests, and for whoever wants to see a small machine.
+/// At most so many pageable frames from now on; 0 is no limit. For tests, and for whoever wants to see a small machine: while programs run not
+/// below kLeastForPrograms, or one page that an instruction needs drives out the other, for ever.
+inline constexpr size_t kLeastForPrograms = 16;
 void set_limit(size_t frames);
 /// A page leaves for every n-th frame that is allocated, at the next safe point; 0 is none.
 void set_torture(size_t n);
