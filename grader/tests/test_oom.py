@@ -115,7 +115,7 @@ def test_without_swap_no_policy_is_asked_for_pages_that_cannot_leave(boot, disk)
     """All that may leave are the pages of programs' files; working sets ask for every page whether it is clean."""
     script = fresh()
     greedy, good = script.add("program.run greedy memory"), script.add("program.run greedy hold 100 0")
-    left, victims = script.add("reclaim.count"), script.add("reclaim.counters")
+    victims = script.add("reclaim.counters")
     script.add("reclaim.check")
     run = boot(script, megabytes=8, options="oom=choose overcommit=always policy=working-set", disk=disk)
     run.to_end()

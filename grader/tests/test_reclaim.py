@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from reclaim_script import PAGE, PRESENT, SWAP_KIB, SWAPPED, Pages, two_spaces
+from reclaim_script import ABSENT, PAGE, PRESENT, SWAP_KIB, SWAPPED, Pages, two_spaces
 from scripted import Boots, boots
+
+CLEANINGS = 8  # of one search for a victim
+BATCH = 8  # pages that leave together
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,24 @@ def test_a_full_swap_area_keeps_pages_where_they_are(boot, image):
     pages.run(boot, image, kib=80)
 
 
+def test_with_a_full_swap_area_pages_of_files_leave_and_the_others_keep_their_order(boot, image):
+    pages = Pages()
+    pages.add("object.file 1 65536 100 1000")
+    block = f"${pages.map(100)}"
+    file = f"${pages.map(16, begin=0x4000_0000, file='1 0')}"
+    pages.add("space.activate 0")
+    pages.write(block, 100)
+    for i in range(16):
+        pages._words[pages.add(f"copy.read {file}+{i * PAGE}")] = 100 + i * PAGE // 4
+    pages.counts(19 + 16, "reclaim.take 80")  # all slots, and the file
+    pages.are(ABSENT, file, 16)
+    counters = pages.add("reclaim.counters")
+    pages.check()
+    run = pages.run(boot, image, kib=80)
+    stayed, *_, files = run.values(counters)[4:]
+    assert files == 16 and stayed <= 2 * BATCH, "not each of the 81 that could not leave was asked"
+
+
 def test_victims_are_written_together_and_one_by_one_under_a_limit(boot, image):
     pages = Pages()
     block = f"${pages.map(40)}"
@@ -145,8 +166,6 @@ def test_every_policy_takes_pages_and_keeps_what_is_in_them(boot, image, policy)
     pages.read(block, 24, salt=2)
     pages.run(boot, image, options=f"policy={policy}")
 
-
-CLEANINGS = 8  # of one search for a victim
 
 
 @pytest.mark.parametrize("rules, retired, cleaned", [

@@ -92,7 +92,7 @@ public:
     /// @return how many have left at once
     size_t add(FrameNumber victim) {
         MemoryObject* const object = reverse_map::object_of(victim);
-        const bool may_leave = is_explained(victim);
+        const bool may_leave = (object || !swap_is_full_) && is_explained(victim);
         if (may_leave) load_control::note_leaving(victim);
         if (may_leave && !object) {
             gathered_[count_++] = victim;
@@ -121,7 +121,7 @@ private:
     std::array<FrameNumber, kBatch> gathered_;
     size_t count_ = 0;
     size_t in_vain_ = 0;
-    bool swap_is_full_ = false; ///< Or broken.
+    bool swap_is_full_ = false; ///< Or broken: no other private page is tried. Pages of files are.
 };
 
 /// Pages leave that need no write, those of files above all: second chance, in the order of frames. The policy would name all the others
@@ -147,10 +147,11 @@ bool may_ever_leave(FrameNumber frame) {
 }
 
 size_t take_victims(size_t count, size_t patience) {
+    const bool is_in_need = patience == SIZE_MAX;
     patience = std::min(patience, policy::count()); // nobody is asked twice
     size_t taken = 0;
     Exit exit;
-    while (taken < count && exit.in_vain() < patience && !exit.swap_is_full()) {
+    while (taken < count && exit.in_vain() < patience && !(is_in_need && exit.swap_is_full())) {
         const bool is_enough = taken + exit.gathered() == count || exit.is_full();
         const Result<FrameNumber> victim = is_enough ? Error::NotFound : choose();
         if (!victim.is_error()) {
@@ -161,7 +162,7 @@ size_t take_victims(size_t count, size_t patience) {
         }
     }
     taken += exit.flush();
-    return exit.swap_is_full() ? taken + take_clean_pages(count - taken) : taken;
+    return is_in_need && exit.swap_is_full() ? taken + take_clean_pages(count - taken) : taken;
 }
 
 Result<FrameNumber> take_one() {

@@ -18,9 +18,9 @@ extern constinit bool swaps;
 
 /// So many of the policy's victims leave, if they can. Each is out of the policy's set when the next one is chosen, so these are the victims that
 /// would be chosen one by one; those that are private leave together, up to kBatch of them. One that cannot leave comes in
-/// again, behind the others. When a whole batch could not leave, the swap area is full or broken: no other victim is asked for, and pages that need
-/// no write leave instead.
-/// @param patience  victims that may be chosen in vain
+/// again, behind the others.
+/// @param patience  victims that may be chosen in vain. SIZE_MAX for who is in need: as many as there are; but after a whole batch that could not
+///                  leave, the swap area is full or broken, and pages that need no write leave instead.
 /// @return how many have left
 size_t take_victims(size_t count, size_t patience);
 
