@@ -15,15 +15,10 @@ namespace commit = mm::commit;
 
 const char* option(const char* name) { return find_option(boot_information().command_line, name); }
 
-bool is_word(const char* text, const char* word) {
-    const char* const rest = text ? text_after(text, word) : nullptr;
-    return rest && (*rest == 0 || *rest == ' ');
-}
-
 /// Whether the option says `word`; without the option, whether that is what a machine that nobody plays with does.
 bool is_wanted(const char* name, const char* word) {
     const char* const said = option(name);
-    return said ? is_word(said, word) : !option("harness");
+    return said ? text_is_word(said, word) : !option("harness");
 }
 
 void choose_overcommit() {

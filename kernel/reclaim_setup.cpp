@@ -10,14 +10,9 @@ namespace {
 
 using mm::policy::Kind;
 
-bool is_word(const char* text, const char* word) {
-    const char* const rest = text_after(text, word);
-    return rest && (*rest == 0 || *rest == ' ');
-}
-
 Kind kind_of(const char* wanted) {
     for (unsigned i = 0; i < mm::policy::kKinds; ++i) {
-        if (is_word(wanted, mm::reclaim::kind_name(static_cast<Kind>(i)))) return static_cast<Kind>(i);
+        if (text_is_word(wanted, mm::reclaim::kind_name(static_cast<Kind>(i)))) return static_cast<Kind>(i);
     }
     print("policy: there are fifo, clock, aging, two-lists, working-set and own; taking clock\n");
     return Kind::Clock;

@@ -48,8 +48,7 @@ void set_faults_from_command_line() {
 
 bool is_switched_off() {
     const char* const word = find_option(boot_information().command_line, "swap");
-    const char* const rest = word ? text_after(word, "off") : nullptr;
-    return rest && (*rest == '\0' || *rest == ' ');
+    return word && text_is_word(word, "off");
 }
 
 } // namespace

@@ -18,7 +18,7 @@ REASON_TEXTS = {
     "NotWritable": "write to read-only memory",
     "NotExecutable": "execution of data",
     "PastEnd": "past the end of the mapped file",
-    "Device": "the mapped file cannot be read",
+    "Device": "the page cannot be read from the disk",
     "StackLimit": "the stack has reached its limit",
 }
 REASONS = tuple(REASON_TEXTS)

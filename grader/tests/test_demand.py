@@ -109,7 +109,7 @@ def test_a_page_of_a_file_that_cannot_be_read_is_a_bus_error_and_in_a_system_cal
     look = ["a child: right", "calls: right", "the first page: right"]
     assert [line for line in first.lines if line] == [*look, "the first page: right"], str(first)
     died, *said = last.lines
-    assert " killed by SIGBUS: the mapped file cannot be read at 0x" in died
+    assert " killed by SIGBUS: the page cannot be read from the disk at 0x" in died
     assert (last.exit_status, said) == (0, look), str(last)
     assert after.value == before.value
 

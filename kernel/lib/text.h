@@ -28,6 +28,12 @@ constexpr const char* text_after(const char* text, const char* prefix) {
     return text;
 }
 
+/// Whether `text` is `word`, or begins with it and a space: the value of an option reaches up to the end of its command line.
+constexpr bool text_is_word(const char* text, const char* word) {
+    const char* const rest = text_after(text, word);
+    return rest && (*rest == 0 || *rest == ' ');
+}
+
 /// Finds the option `name` on a command line such as "harness seed=0x1f report=memmap": a word that equals `name`, or
 /// begins with `name=`.
 /// @return what follows the name or its `=` (the caller reads up to a space), or nullptr when the option is absent

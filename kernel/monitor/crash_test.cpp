@@ -91,16 +91,11 @@ constexpr CrashTest kTests[] = {
     {"nested", "fault, and fault again while that is reported", panic_while_reporting},
 };
 
-bool is_word(const char* text, const char* word) {
-    const char* const rest = text_after(text, word);
-    return rest && (*rest == 0 || *rest == ' ');
-}
-
 } // namespace
 
 bool run_crash_test(const char* name) {
     for (const CrashTest& test : kTests) {
-        if (!is_word(name, test.name)) continue;
+        if (!text_is_word(name, test.name)) continue;
         print("crash test: {}\n", test.what);
         test.run();
         print("crash test: nothing noticed it\n");

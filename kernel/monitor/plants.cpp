@@ -103,11 +103,6 @@ constexpr Plant kPlants[] = {
     {"foreign-free", "free an address inside a block", plant_foreign_free},
 };
 
-bool is_word(const char* text, const char* word) {
-    const char* const rest = text_after(text, word);
-    return rest && (*rest == 0 || *rest == ' ');
-}
-
 void plant_at_boot() { plant_mistake(find_option(boot_information().command_line, "plant")); }
 
 BOOT_TASK(plant, "plant", plant_at_boot);
@@ -116,7 +111,7 @@ BOOT_TASK(plant, "plant", plant_at_boot);
 
 bool plant_mistake(const char* name) {
     for (const Plant& plant : kPlants) {
-        if (!is_word(name, plant.name)) continue;
+        if (!text_is_word(name, plant.name)) continue;
         plant.make();
         return true;
     }

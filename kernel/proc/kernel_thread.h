@@ -1,5 +1,5 @@
 /// @file
-/// Threads of the kernel: processes without user code, which run when nobody else on the ready list comes first, like any other.
+/// Threads of the kernel: processes without user code, on the ready list like any other.
 #pragma once
 
 #include "proc/process.h"

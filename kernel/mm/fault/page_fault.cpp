@@ -164,7 +164,7 @@ const char* reason_text(Reason reason) {
     case Reason::NotWritable: return "write to read-only memory";
     case Reason::NotExecutable: return "execution of data";
     case Reason::PastEnd: return "past the end of the mapped file";
-    case Reason::Device: return "the mapped file cannot be read";
+    case Reason::Device: return "the page cannot be read from the disk";
     case Reason::StackLimit: return "the stack has reached its limit";
     }
     return "unknown reason";

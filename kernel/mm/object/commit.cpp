@@ -51,8 +51,7 @@ const char* policy_name(Policy policy) { return kNames[static_cast<size_t>(polic
 
 Result<Policy> policy_of(const char* name) {
     for (size_t i = 0; i < std::size(kNames); ++i) {
-        const char* const rest = text_after(name, kNames[i]);
-        if (rest && (*rest == 0 || *rest == ' ')) return static_cast<Policy>(i);
+        if (text_is_word(name, kNames[i])) return static_cast<Policy>(i);
     }
     return Error::InvalidArgument;
 }

@@ -82,8 +82,8 @@ Result<SwapSlot> store(FrameNumber frame, bool changed);
 
 /// The frame with the slot's contents, and a reference for the caller, in exchange for one entry. It stays the slot's copy.
 ///
-/// What must be read is read together with its neighbours: slots of the same block of kCluster, that lie next to it or to one another,
-/// have entries and no copy. They come with the same swap_area::read(), as far as frames can be had, and become copies.
+/// What must be read is read together with its neighbours: the slots of the same block of kCluster that make one run with it, each with
+/// entries and no copy. They come with the same swap_area::read(), as far as frames can be had, and become copies.
 /// @return Error::OutOfMemory, DeviceError (the slot itself; a neighbour's failure is nobody's business). The entry is the caller's still then.
 Result<FrameNumber> load(SwapSlot slot);
 
