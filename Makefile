@@ -47,7 +47,7 @@ grade: grading-kernel ## grade a submission [SUBMISSION=labs] [LAB=all] [SEED=n]
 
 .PHONY: view
 view: grading-kernel ## page tables and frame map as pictures [LAB=02-paging] [SUBMISSION=dir]
-	@$(FAULTLINE) view $(or $(filter-out all,$(LAB)),02-paging) $(if $(SUBMISSION),--submission $(SUBMISSION)) $(ARGS)
+	@$(FAULTLINE) view $(or $(filter-out all,$(LAB)),02-paging) $(ARGS) $(if $(SUBMISSION),--submission $(SUBMISSION))
 
 .PHONY: debug
 debug: grading-kernel ## GDB on the emulated machine [LAB=02-paging] [TEST=id] [SUBMISSION=dir] [GDBFLAGS=...]

@@ -126,7 +126,7 @@ void give_up(Leaving& page) {
     page.slot = kNoSlot;
 }
 
-/// Writes pages [first, end), whose slots follow one another.
+/// Writes pages whose slots follow one another; where that fails, each once more by itself.
 void write_run(std::span<Leaving> run) {
     std::array<FrameNumber, kCluster> frames;
     for (size_t i = 0; i < run.size(); ++i) frames[i] = run[i].frame;
