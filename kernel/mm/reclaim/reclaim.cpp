@@ -159,10 +159,10 @@ void wake() {
 Result<void> initialize(policy::Kind kind) {
     TRY(policy::initialize(kind));
     kind_in_force = kind;
-    swaps = swap_area::is_open();
-    if (swaps) {
+    if (swap_area::is_open()) {
         TRY(swap::initialize());
         swap_store::set(kStore);
+        swaps = true;
     }
     frames::set_pageable_listener(page_gone);
     pager::set(kPager);
