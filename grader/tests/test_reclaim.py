@@ -57,6 +57,24 @@ def test_a_full_space_gives_its_own_pages(boot, image):
     assert run.values(about)[1] <= 20
 
 
+def test_a_full_space_does_not_hide_from_the_policy_what_it_used(boot, image):
+    """It clears the accessed bits of all its pages when it looks for one. Clock, which comes next, has seen none of these uses yet."""
+    pages = Pages()
+    pages.add("space.create 2 3")
+    theirs = f"${pages.map(1, space=2)}"
+    pages.add("space.activate 2")
+    pages.write(theirs, 1)
+    block = f"${pages.map(21)}"
+    pages.add("space.limits 0 10000 20 16")
+    pages.add("space.activate 0")
+    pages.write(block, 21)
+    pages.are(SWAPPED, block, 1)
+    pages.counts(1, "reclaim.take 1")  # all were used, so it is the oldest
+    pages.are(SWAPPED, theirs, 1, space=2)
+    pages.are(PRESENT, f"{block}+{PAGE}", 20)
+    pages.run(boot, image)
+
+
 def test_large_pages_are_split_and_leave(boot, image):
     pages = Pages()
     block = f"${pages.map(1024, begin=0x4000_0000)}"

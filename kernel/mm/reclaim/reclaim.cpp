@@ -9,8 +9,10 @@
 #include "mm/physical/frames.h"
 #include "mm/physical/watermarks.h"
 #include "mm/reclaim/eviction.h"
+#include "mm/reclaim/load_control.h"
 #include "mm/reclaim/swap.h"
 #include "mm/reclaim/swap_area.h"
+#include "mm/reclaim/usage_notes.h"
 #include "mm/space/address_space.h"
 #include "mm/space/pageable.h"
 #include "mm/space/pager.h"
@@ -101,7 +103,9 @@ Result<FrameNumber> load(SwapSlot slot) {
     return reading([&] { return swap::load(slot); });
 }
 
-bool make_room_in(AddressSpace* space) { return spaces::give_one_page(*space, take_page); }
+bool was_used(Pte& entry) { return usage_notes::take_for_space(entry, load_control::is_on() ? usage_notes::kForSample : 0); }
+
+bool make_room_in(AddressSpace* space) { return spaces::give_one_page(*space, {.was_used = was_used, .take = take_page}); }
 
 constexpr Pager kPager{.page_came = page_came,
                        .bring_back = bring_back,

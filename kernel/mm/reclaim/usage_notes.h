@@ -1,11 +1,12 @@
 /// @file
-/// Two sides want to know whether a page was used since *they* last asked: the policy (page_usage.h) and load control (load_control.h). The CPU
-/// has one accessed bit, which whoever asks must clear. So who clears it leaves a note for the other in a bit that is free for software
+/// Two sides want to know whether a page was used since *they* last asked: the policy (page_usage.h) and load control (load_control.h); and a
+/// space at its own limit asks now and then (give_one_page() in mm/space/pageable.h). The CPU has one accessed bit, which whoever asks must clear. So who clears it leaves a note for the other in a bit that is free for software
 /// (Intel SDM 3A, table 4-6: bits 9 to 11):
 ///
 ///     the CPU sets accessed          policy sees a use            load control sees a use
 ///     policy asks, and clears it     note for load control        sees it still
 ///     load control asks, and clears  sees it still                note for the policy
+///     a space that is full asks      note for the policy          note for load control
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,14 @@ inline bool take_for_sample(Pte& entry) {
     if (!is_used_in_sample(entry)) return false;
     const uint32_t note = entry.is_accessed() ? kForPolicy : 0;
     entry = Pte::from_word((entry.word() & ~(entry_bits::kAccessed | kForSample)) | note);
+    return true;
+}
+
+/// A space that is full asks. The translation must be forgotten afterwards, as above; `for_sample` as below.
+/// @return whether the accessed bit was set
+inline bool take_for_space(Pte& entry, uint32_t for_sample) {
+    if (!entry.is_accessed()) return false;
+    entry = Pte::from_word((entry.word() & ~entry_bits::kAccessed) | kForPolicy | for_sample);
     return true;
 }
 

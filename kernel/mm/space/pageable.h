@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/address.h"
+#include "mm/paging/pte.h"
 #include "mm/space/address_space.h"
 #include "mm/space/areas.h"
 #include "mm/space/pager.h"
@@ -42,11 +43,18 @@ void drop_swap_entries(AddressSpace& space, AddressRange range);
 /// Whether the space may show no more pages (SpaceLimits::resident).
 bool is_full(const AddressSpace* space);
 
+/// What give_one_page() needs of the floors above.
+struct PageTaker {
+    /// Whether a present page's accessed bit was set. It is clear then, and whoever else wants to know of the use still does.
+    bool (*was_used)(Pte& entry);
+    /// Takes a pageable frame out of memory, and says whether it could.
+    bool (*take)(FrameNumber frame);
+};
+
 /// Takes a page of the space by second chance, for who must keep within a limit of its own: from where the last one was found on, the first that
 /// was not accessed meanwhile. Large pages are split on the way; one that shows the frame of zeros just goes.
-/// @param take  takes a pageable frame out of memory, and says whether it could
 /// @return whether a page has gone
-bool give_one_page(AddressSpace& space, bool (*take)(FrameNumber frame));
+bool give_one_page(AddressSpace& space, const PageTaker& taker);
 
 /// Large pages of all spaces.
 size_t large_pages_everywhere();

@@ -22,10 +22,9 @@ void forget_translation(const AddressSpace& space, VirtAddr page) {
 
 /// One page that the hand has come to.
 /// @return whether it has gone
-bool try_page(AddressSpace& space, VirtAddr page, Pte& entry, bool (*take)(FrameNumber)) {
+bool try_page(AddressSpace& space, VirtAddr page, Pte& entry, const PageTaker& taker) {
     const FrameNumber frame = entry.frame();
-    if (entry.is_accessed()) {
-        entry = Pte::from_word(entry.word() & ~entry_bits::kAccessed);
+    if (taker.was_used(entry)) {
         forget_translation(space, page);
         return false;
     }
@@ -36,17 +35,17 @@ bool try_page(AddressSpace& space, VirtAddr page, Pte& entry, bool (*take)(Frame
         KASSERT("a page of zeros has a reference of their frame", !frames::release(frame).is_error());
         return true;
     }
-    return frame_table::info(frame).use == FrameUse::Pageable && take(frame);
+    return frame_table::info(frame).use == FrameUse::Pageable && taker.take(frame);
 }
 
 /// Lets the hand go on through the pages of one page table, to `end` at most. @return whether a page has gone
-bool search_table(AddressSpace& space, FrameNumber table, VirtAddr end, bool (*take)(FrameNumber)) {
+bool search_table(AddressSpace& space, FrameNumber table, VirtAddr end, const PageTaker& taker) {
     const FrameMemory memory = frame_memory(table);
     while (space.hand < end) {
         const VirtAddr page = space.hand;
         space.hand = page + kPageSize;
         Pte& entry = memory.as<Pte>()[page.table_index()];
-        if (entry.is_present() && try_page(space, page, entry, take)) return true;
+        if (entry.is_present() && try_page(space, page, entry, taker)) return true;
     }
     return false;
 }
@@ -55,7 +54,7 @@ bool search_table(AddressSpace& space, FrameNumber table, VirtAddr end, bool (*t
 
 bool is_full(const AddressSpace* space) { return space->resident >= space->limits.resident; }
 
-bool give_one_page(AddressSpace& space, bool (*take)(FrameNumber frame)) {
+bool give_one_page(AddressSpace& space, const PageTaker& taker) {
     constexpr size_t kSlots = (kUserEnd - kUserBegin) / kLargePageSize;
     constexpr size_t kTurns = 2; // the first may have done no more than to clear the accessed bits
     if (space.limits.resident < kLeastShown) return false;
@@ -64,7 +63,7 @@ bool give_one_page(AddressSpace& space, bool (*take)(FrameNumber frame)) {
         const VirtAddr end = slot_end(space.hand, VirtAddr(kUserEnd));
         if (directory_entry(space.directory, space.hand).is_large_page()) split_one_of(space);
         const Pde pde = directory_entry(space.directory, space.hand);
-        if (pde.is_table() && search_table(space, pde.frame(), end, take)) return true;
+        if (pde.is_table() && search_table(space, pde.frame(), end, taker)) return true;
         space.hand = end;
     }
     return false;
