@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from labs.paging_state import _contradiction
+from labs.stale import contradiction
 from oracle.paging import (LARGE_PAGE, PAGE, READ_USER, SHARED_BEGIN, USER_BEGIN, USER_END, WRITE_GLOBAL, WRITE_USER, PageTables,
                            Request, Rights)
 from paging.tables import Walk
@@ -117,8 +117,8 @@ def test_a_tlb_entry_may_allow_less_than_the_tables_but_not_more() -> None:
     def entry(**held: object) -> SimpleNamespace:
         return SimpleNamespace(**{"frame_address": 0x5000, "writable": False, "user": False} | held)
 
-    assert _contradiction(entry(), walk) == ""
-    assert _contradiction(entry(writable=True), walk) == ""
-    assert "users" in _contradiction(entry(user=True), walk)
-    assert "frame 0x5" in _contradiction(entry(frame_address=0x6000), walk)
-    assert "nothing is mapped" in _contradiction(entry(), None)
+    assert contradiction(entry(), walk) == ""
+    assert contradiction(entry(writable=True), walk) == ""
+    assert "users" in contradiction(entry(user=True), walk)
+    assert "frame 0x5" in contradiction(entry(frame_address=0x6000), walk)
+    assert "nothing is mapped" in contradiction(entry(), None)
