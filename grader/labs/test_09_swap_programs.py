@@ -11,6 +11,7 @@ from labs.swap_programs import SwapWork, mix, records_after, wrong_records
 from paging.tables import PAGE
 
 EIO = 5
+OWN_PAGES = 4  # of the parent in `swapwork ends`
 
 
 def key_after(work: SwapWork, page: int, rounds: int) -> int:
@@ -128,7 +129,7 @@ def expect_one_slot_each(work: SwapWork, audit: SwapAudit, family: list[int]) ->
 
 
 def test_program_ends(swap: SwapScenario) -> None:
-    """exec(), exit() and SIGKILL give the slots of a process back."""
+    """exec(), exit() and SIGKILL give the slots of a process back. Its parent, whose pages went out meanwhile, finds them as it left them."""
     frames = swap.random.randrange(40, 60)
     work = SwapWork(swap, "ends", 2 * frames, frames=frames)
     work.run("full-0", "newcomer", "gone-0", "full-1", "gone-1", "full-2", "gone-2")
@@ -138,6 +139,8 @@ def test_program_ends(swap: SwapScenario) -> None:
         child = work.member(number)
         work.uses_the_disk(full, frames)
         work.holds(full, child, {page: work.key + number for page in range(work.pages)})
+        for audit in (full, gone):
+            work.holds(audit, work.ran.pid, {work.pages + 1 + page: work.key + number for page in range(OWN_PAGES)}, " before the child was made")
         expect(len(gone.used) < frames // 2, f"the slots of the child {number} are given back at its end", f"{len(gone.used)} slots have entries",
                operation=work.ran.op.number)
     expect(len(work.audit("newcomer").used) < frames // 2, "exec() gives the old program's slots back", f"{len(work.audit('newcomer').used)} slots have entries")

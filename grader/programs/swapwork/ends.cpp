@@ -4,6 +4,8 @@
 
 namespace {
 
+constexpr uint32_t kOwnPages = 4;
+
 void become_newcomer() {
     static const char* const words[] = {"swapwork", "newcomer", nullptr};
     exit(exec("/bin/swapwork", words));
@@ -48,8 +50,11 @@ uint32_t refused_page(const Work& work, int& error) {
 
 uint32_t ends(const Work& work) {
     constexpr uint32_t expected[] = {abi::exited(3), abi::exited(4), abi::SIGKILL};
+    const Pages own{work.pages.end() + kPageBytes, kOwnPages};
+    map_private(own);
     uint32_t wrong = 0;
     for (uint32_t number = 0; number < 3; ++number) {
+        write_pages(own, work.key + number);
         const int child = fork();
         if (child == 0) live(work, number);
         printf("member %u %u\n", number, child);
@@ -60,6 +65,7 @@ uint32_t ends(const Work& work) {
         uint32_t status = 0;
         wait(child, &status);
         wrong += status != expected[number];
+        wrong += wrong_marks(own, work.key + number);
         char name[16];
         snprintf(name, sizeof name, "gone-%u", number);
         checkpoint(name);
@@ -90,5 +96,6 @@ uint32_t errors(const Work& work) {
     checkpoint("buried");
     members.meet(2);
     wrong += wrong_marks(work.pages, work.key);
-    return wrong + children_that_failed();
+    wrong += children_that_failed();
+    return wrong + wrong_marks(work.pages.at(0), work.key);
 }

@@ -6,6 +6,8 @@ namespace {
 
 // crowd
 
+constexpr uint32_t kOnceMore = 4; ///< Pages: those that are read ahead with them, nobody looks at any more.
+
 uint32_t one_of_a_crowd(const Work& work, Members& members) {
     const size_t all = work.more + 1;
     const Pages& pages = work.pages;
@@ -23,6 +25,8 @@ uint32_t one_of_a_crowd(const Work& work, Members& members) {
     members.meet(all);
     members.meet(all);
     for (uint32_t index = 0; index < pages.count; ++index) wrong += wrong_marks(pages.at(index), key + (index % 2 == 0));
+    members.meet(all); // nobody has ended: the first pages are out again
+    for (uint32_t index = 0; index < kOnceMore; ++index) wrong += wrong_marks(pages.at(index), key + (index % 2 == 0));
     return wrong;
 }
 
@@ -150,6 +154,7 @@ uint32_t crowd(const Work& work) {
     }
     stop_together(members, "filled", work.more + 1);
     stop_together(members, "worked", work.more + 1);
+    members.meet(work.more + 1);
     return children_that_failed();
 }
 

@@ -26,7 +26,7 @@ uint32_t overflow(const Work& work);
 // Several (together.cpp).
 
 /// `more` children, each with pages of its own at the same addresses, write them; checkpoint "filled"; look at them in reverse and write
-/// every second anew; "worked".
+/// every second anew; "worked". All look at them, and at some once more, so that they end with pages that were only read ahead.
 uint32_t crowd(const Work& work);
 /// `more` children sort a part each of records in shared memory; checkpoint "sorted". Then this process merges them into private memory
 /// behind it; "merged".
@@ -38,6 +38,8 @@ uint32_t family(const Work& work);
 // Ends (ends.cpp).
 
 /// One child after the other writes all pages, and is no more: by exec(), exit() and a signal. Checkpoints "full-N" in the child, "gone-N" after.
+/// Before each, this process writes four pages of its own anew, behind the others, and looks at them when the child is gone.
 uint32_t ends(const Work& work);
-/// The disk fails under a page of a system call, and then under one of a child's: checkpoints "refused" and "buried".
+/// The disk fails under a page of a system call, and then under one of a child's: checkpoints "refused" and "buried". In the end this process
+/// looks at its first page once more, and so has some that were only read ahead.
 uint32_t errors(const Work& work);
