@@ -82,6 +82,8 @@ def test_the_scheduler_counts(console: Console) -> None:
     ("kill 4000", "kill: NotFound\n"),
     ("maps 0", "maps: NotFound\n"),
     ("wait 4000", "wait: NoChild\n"),
+    ("swap out 1", "swap out: Unsupported\n"),  # without a swap disk
+    ("swap limit 20", "swap limit: Unsupported\n"),
 ])  # fmt: skip
 def test_what_cannot_be_done_is_named(console: Console, line: str, answer: str) -> None:
     assert console.run(line) == answer

@@ -17,6 +17,7 @@ Result<void> take(const Words& words) {
 }
 
 Result<void> limit(const Words& words) {
+    if (!mm::reclaim::is_initialized()) return Error::Unsupported;
     const uint32_t pages = TRY(words.number(0));
     if (pages > 0 && pages < mm::reclaim::kLeastForPrograms) return Error::InvalidArgument;
     mm::reclaim::set_limit(pages);
