@@ -357,3 +357,61 @@ def test_the_cpu_forgets_pages_that_left(boot, image):
             assert not remembered, f"pages of {whose} that left, and the CPU remembers them"
 
     pages.run(boot, image, look=look)
+
+
+def test_shared_memory_of_strangers_leaves_once_and_comes_back_for_all(boot, image):
+    """Two spaces that do not come from one another show it at different places, and one of them has a child."""
+    pages = Pages()
+    pages.add("space.create 2 3")
+    pages.add("object.shared 1 6")
+    ours = f"${pages.map(6, begin=0x4000_0000, sharing='shared', file='1 0')}"
+    theirs = f"${pages.map(6, begin=0x5000_0000, sharing='shared', file='1 0', space=2)}"
+    pages.add("space.activate 0")
+    pages.write(ours, 6)
+    pages.add("space.activate 2")
+    pages.read(theirs, 6)
+    pages.out(ours, 6)
+    pages.are(ABSENT, ours, 6)
+    pages.are(ABSENT, theirs, 6, space=2)
+    pages.check()
+    pages.read(theirs, 3)
+    pages.write(theirs, 1, salt=2)
+    pages.add("space.fork 2 3")
+    pages.add("space.activate 0")
+    pages.read(ours, 1, salt=2)
+    pages.out(theirs, 3, space=2)
+    pages.add("space.destroy 2")
+    pages.check()
+    pages.add("space.activate 3")
+    pages.read(theirs, 1, salt=2)
+    pages.write(theirs, 6, salt=3)
+    pages.add("space.destroy 0")
+    pages.counts(6, "reclaim.take 6")
+    pages.check()
+    pages.read(theirs, 6, salt=3)
+    pages.run(boot, image)
+
+
+def test_what_reads_no_page_works_without_the_disk(boot, image):
+    """Other rights, munmap(), fork() and a space's end, while all pages are out and the disk neither reads nor writes."""
+    pages = Pages()
+    block = f"${pages.map(16)}"
+    pages.add("space.activate 0")
+    pages.write(block, 16)
+    pages.out(block, 16)
+    pages.add("reclaim.faults read:1+,write:1+")
+    pages.add(f"space.protect 0 {block} 2 r--")
+    pages.add(f"copy.read {block}", "DeviceError")
+    pages.add(f"space.unmap 0 {block}+{2 * PAGE} 4")
+    pages.check()
+    pages.add("space.fork 0 1")
+    pages.add(f"space.discard 0 {block}+{8 * PAGE} 2")
+    pages.add("space.activate 1")
+    pages.add(f"copy.write {block}+{12 * PAGE} 5", "DeviceError")
+    pages.add("space.destroy 0")
+    pages.check()
+    pages.add("reclaim.faults")
+    pages.read(block, 2)
+    pages.read(block, 10, first=6)
+    pages.add(f"copy.write {block} 5", "BadAddress")
+    pages.run(boot, image)
