@@ -23,7 +23,7 @@ namespace mm::reclaim {
 inline constexpr size_t kBatch = 8;
 
 /// Starts the policy, and registers with everybody below. Swapping begins with it if a swap area is open (swap_area.h), else only pages of
-/// files are taken. Once, at boot, before the first address space.
+/// files are taken, and the policy knows no others. Once, at boot, before the first address space.
 /// @return Error::OutOfMemory
 Result<void> initialize(policy::Kind kind);
 bool is_initialized();
