@@ -1,6 +1,6 @@
 """The corpus: submissions with the exact verdict that each must earn.
 
-    corpus/good/   the reference and others like it      corpus/bad/    one plausible mistake each
+    corpus/good/   the reference                          corpus/bad/    one plausible mistake each
     corpus/alt/    other correct designs                 corpus/spoof/  attempts to earn points without the work
 
 A case is a folder with verdict.toml and NN-name/ with whole files or patches against solutions/NN-name/:
@@ -112,24 +112,28 @@ def _wanted(lab: Lab, test: str, value: Any, file: Path) -> Wanted:
 
 
 LIGHT_TICKS = 100_000_000  # the budget of a test that costs little more than its boot
+ALTERNATIVES = 1 / 3  # of the tests, for each of the designs that are not the reference
+FINDING = 6  # tests that must find the fault
 
 
 def chosen_tests(case: Case, share: float) -> list[Test]:
-    """The tests that the case is judged by. A correct design passes every test: `good` is run through all, and of the other designs, of
-    which each lab has three or more, each through 40 % (all with a share of 1). A faulty one is run through those that must find the fault,
-    and through a share of the others (those that it must pass, and those that are blocked). What is drawn, the names of case and test
-    decide: in each case others, and the same ones every time. Tests with a large budget are drawn less often, so that the share
-    is one of the work rather than of the number."""
+    """The tests that the case is judged by: all with a share of 1.
+
+    With less, `good` is run through all, and of the other designs, of which each lab has three or more, each through a third. A faulty one
+    is run through those that must find the fault, six if there are more, and through a share of the others (those that it must pass, and
+    those that are blocked). What is drawn, the names of case and test decide: in each case others, and the same ones every time. Tests with
+    a large budget are drawn less often, so that the share is one of the work rather than of the number."""
     kind = case.folder.parent.name
     if kind == "good" or share >= 1:
         return list(case.lab.tests)
     if kind == "alt":
-        return [test for test in case.lab.tests if random.Random(f"{case.name} {test.id}").random() < 0.4]
-    finding = {test for test, wanted in case.verdict.items() if wanted.status != "blocked"}
+        return [test for test in case.lab.tests if random.Random(f"{case.name} {test.id}").random() < ALTERNATIVES]
+    may_find = sorted(test for test, wanted in case.verdict.items() if wanted.status != "blocked")
+    finding = set(random.Random(case.name).sample(may_find, min(FINDING, len(may_find))))
 
     def is_chosen(test: Test) -> bool:
-        if test.id in finding:
-            return True
+        if test.id in may_find:
+            return test.id in finding
         if test.id in case.verdict and not finding.intersection(test.needs):
             return False  # blocked by a blocked one, which may not be run
         return random.Random(f"{case.name} {test.id}").random() < share * min(1, LIGHT_TICKS / test.ticks)

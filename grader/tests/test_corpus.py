@@ -1,7 +1,7 @@
 """Every submission of the corpus earns exactly the verdict that its verdict.toml says: test by test, no point more, none less.
 
-`make test` runs a faulty case through the tests that must find the fault and a twelfth of the others, fewer of the long ones, and each of the
-alternative designs through 40 % of the tests; `make corpus` (FAULTLINE_CORPUS=all) runs all, which takes more than twice as long."""
+`make test` runs a faulty case through six of the tests that must find the fault and a twelfth of the others, fewer of the long ones, and each
+of the alternative designs through a third of the tests; `make corpus` (FAULTLINE_CORPUS=all) runs all, which takes three times as long."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from judge import build as building
 from judge import paths
 from judge.build import compile_file, prepare_kernel
-from judge.corpus import Case, Wanted, case_folders, chosen_tests, differences, judge_case, load_case
+from judge.corpus import FINDING, Case, Wanted, case_folders, chosen_tests, differences, judge_case, load_case
 from judge.engine import Engine
 from judge.lab import LabError, all_labs
 from judge.record import Record
@@ -118,6 +118,15 @@ def test_another_correct_design_may_lose_points_of_a_measure_and_no_others(tmp_p
 def test_a_broken_verdict_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(LabError, match=complaint):
         load_case(_write_case(tmp_path, text))
+
+
+def test_of_many_tests_that_must_find_the_fault_a_share_runs_some(tmp_path: Path) -> None:
+    case = load_case(_write_case(tmp_path, 'lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.unique" = "fail"\n'))
+    case.verdict.update({test.id: Wanted("fail") for test in case.lab.tests[:FINDING + 4]})
+    chosen = {test.id for test in chosen_tests(case, 0)}
+    assert len(chosen) == FINDING and chosen <= set(case.verdict)
+    assert len(case.verdict.keys() & {test.id for test in chosen_tests(case, 0.99)}) == FINDING
+    assert chosen_tests(case, 1) == list(case.lab.tests)
 
 
 def test_a_share_leaves_out_no_test_that_must_find_the_fault(tmp_path: Path) -> None:
