@@ -10,6 +10,7 @@ A case is a folder with verdict.toml and NN-name/ with whole files or patches ag
     [verdict]                          # tests that do not pass; every test not listed must pass
     "frames.double_free" = "fail"
     "heap.throughput" = { partial = [0.5, 2] }   # some of the points: at least 0.5, at most 2; or just "partial"
+    "cow.program_chain" = "any"        # the fault spoils the test's own program: what becomes of that, the moment of an interrupt decides
     # or: refused = "asm"              # refused before it boots; the message must contain this
 
 A case in good/ earns all points. So does one in alt/, but that a correct design may be slower or waste more than the reference:
@@ -44,6 +45,8 @@ class Wanted:
     points: tuple[float, float] | None = None  # of a partial one: at least, at most
 
     def fits(self, record: Record) -> bool:
+        if self.status == "any":
+            return True
         return record.status == self.status and (self.points is None or self.points[0] <= record.points <= self.points[1])
 
     def __str__(self) -> str:
@@ -92,7 +95,7 @@ def load_case(folder: Path) -> Case:
     allowed = {"good": set(), "alt": {"partial"}}.get(kind)
     if allowed is not None and ("refused" in data or not {wanted.status for wanted in verdict.values()} <= allowed):
         raise LabError(f"{paths.shown(file)}: a case in {kind}/ earns all points" + (", or a part" if allowed else ""))
-    if kind in ("bad", "spoof") and not verdict and "refused" not in data:
+    if kind in ("bad", "spoof") and "refused" not in data and all(wanted.status == "any" for wanted in verdict.values()):
         raise LabError(f"{paths.shown(file)}: a case in {kind}/ must lose something")
     return Case(folder, lab, data["what"], verdict, data.get("refused", ""))
 
@@ -106,8 +109,8 @@ def _wanted(lab: Lab, test: str, value: Any, file: Path) -> Wanted:
                 or not all(type(limit) in (int, float) for limit in limits) or not 0 <= limits[0] <= limits[1] < most:
             raise LabError(f"{paths.shown(file)}: {test} = {value!r}; write {{ partial = [least, most] }}, of {most:g} points")
         return Wanted("partial", (limits[0], limits[1]))
-    if value not in ("fail", "partial", "blocked"):
-        raise LabError(f"{paths.shown(file)}: {test} = {value!r}; a verdict is fail, partial or blocked")
+    if value not in ("fail", "partial", "blocked", "any"):
+        raise LabError(f"{paths.shown(file)}: {test} = {value!r}; a verdict is fail, partial, blocked or any")
     return Wanted(value)
 
 
@@ -128,7 +131,7 @@ def chosen_tests(case: Case, share: float) -> list[Test]:
         return list(case.lab.tests)
     if kind == "alt":
         return [test for test in case.lab.tests if random.Random(f"{case.name} {test.id}").random() < ALTERNATIVES]
-    may_find = sorted(test for test, wanted in case.verdict.items() if wanted.status != "blocked")
+    may_find = sorted(test for test, wanted in case.verdict.items() if wanted.status in ("fail", "partial"))
     finding = set(random.Random(case.name).sample(may_find, min(FINDING, len(may_find))))
 
     def is_chosen(test: Test) -> bool:

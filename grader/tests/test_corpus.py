@@ -80,6 +80,9 @@ def test_a_failure_that_the_verdict_does_not_list_is_a_difference(tmp_path: Path
     case = load_case(_write_case(tmp_path, 'lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.unique" = "fail"\n'))
     assert differences(case, _records(case, test_unique="fail")) == []
     assert differences(case, _records(case)) == ["frames.unique: expected fail, seen pass"]
+    case.verdict["frames.churn"] = Wanted("any")
+    for status in ("pass", "fail", "blocked"):
+        assert differences(case, _records(case, test_unique="fail", test_churn=status)) == []
     [difference] = differences(case, _records(case, test_unique="fail", test_reuse="error"))
     assert difference.startswith("frames.reuse: expected pass, seen error")
 
@@ -109,6 +112,7 @@ def test_another_correct_design_may_lose_points_of_a_measure_and_no_others(tmp_p
        '{ partial = ["0", 1] }', "{ partial = [0, 1], fail = 1 }", "{ partial = [false, true] }")),
     ('lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.cost" = ["partial"]\n', "a verdict is"),
     ('lab = "01-frames"\nwhat = "x"\n', "must lose something"),
+    ('lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.unique" = "any"\n', "must lose something"),
     ('lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.uniqe" = "fail"\n', "did you mean frames.unique"),
     ('lab = "01-frames"\nwhat = "x"\n[verdict]\n"frames.unique" = "pass"\n', "a verdict is"),
     ('lab = "01-frames"\n[verdict]\n"frames.unique" = "fail"\n', "'what' is missing"),
