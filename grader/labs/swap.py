@@ -11,7 +11,8 @@ one, and at each state
 - after `watch_references()`: the count of each frame is the number of pages that show it, and one for the entries of its slot,
 - after `watch_books()`: entries(), slot_of(), holds() and statistics() say what the page tables say,
 - after `watch_counts()`: each space counts its present and its swapped pages,
-- after `watch_tlb()`: the CPU's TLB holds nothing, for the addresses that were touched, that a fresh walk does not find.
+- after `watch_tlb()`: the CPU's TLB holds nothing, for the addresses that were touched, that a fresh walk does not find,
+- after `watch_commands()`: neighbours are written and read together. Without it a piece that does each slot by itself is right as well.
 
 The last ones are for the tests that are about them, so that one mistake does not cost every test. The first disagreement ends the test.
 """
@@ -64,7 +65,7 @@ class SwapScenario(ReplayedScenario):
         self.states: dict[str, State] = {}
         self.active: int | None = None
         self.touched: dict[int, None] = {}
-        self.watches_references = self.watches_books = self.watches_counts = self.watches_tlb = False
+        self.watches_references = self.watches_books = self.watches_counts = self.watches_tlb = self.watches_commands = False
         self._free_numbers = list(range(SPACES - 1, -1, -1))
         self._free_things = list(range(THINGS - 1, -1, -1))
         self._used_slots: set[int] = set()
@@ -88,6 +89,9 @@ class SwapScenario(ReplayedScenario):
 
     def watch_tlb(self) -> None:
         self.watches_tlb = True
+
+    def watch_commands(self) -> None:
+        self.watches_commands = True
 
     # -- choosing --------------------------------------------------------------------------------------------------------
 
@@ -379,15 +383,33 @@ class SwapScenario(ReplayedScenario):
         return done[-1] if done else None
 
     def _go_through(self) -> None:
-        self.model = SwapModel(self.slots, self.bad)
+        """Beside a model that reads ahead. A piece that does not do so yet is judged by one that does not, unless reading ahead is what the test
+        is about. Of two disagreements the later one is told: that model explains more of what was seen."""
+        failure = self._follow(reads_ahead=True)
+        if failure and not self.watches_commands:
+            got_to = self._at
+            alone = self._follow(reads_ahead=False)
+            if alone is None or self._at > got_to:
+                failure = alone
+            else:
+                self._at = got_to
+        if failure:
+            raise failure
+
+    def _follow(self, *, reads_ahead: bool) -> Failure | None:
+        """The first disagreement with a new model."""
+        self.model = SwapModel(self.slots, self.bad, reads_ahead=reads_ahead, counts_commands=self.watches_commands)
         for op, follow in self.steps:
             if not op.is_done:
-                return
+                break
             self._at = op.number
             try:
                 follow(op)
             except Wrong as wrong:
-                raise Failure(f"{wrong.expected} ({op})", wrong.seen, wrong.hint, operation=op.number) from None
+                return Failure(f"{wrong.expected} ({op})", wrong.seen, wrong.hint, operation=op.number)
+            except Failure as failure:
+                return failure
+        return None
 
     def _look(self, target: Any, state: State) -> None:
         state.read(target, self.machine.memory_bytes, self.slots)

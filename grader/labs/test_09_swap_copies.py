@@ -134,6 +134,7 @@ def test_shrink(swap: SwapScenario) -> None:
     child = swap.fork(parent)
     swap.read(begin + pages(4), 16, note="the child's entries remain")
     swap.read(begin + pages(24))
+    swap.unmap(parent, begin + pages(swap.random.randrange(5, 16)), 3, note="only entries own their copies now")
     swap.state("copies")
     before = swap.frames_in_use()
     some = swap.shrink(2)

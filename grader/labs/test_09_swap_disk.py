@@ -8,6 +8,7 @@ from labs.swap import SwapScenario, pages
 
 def test_clusters(swap: SwapScenario) -> None:
     """Pages that leave together go to slots in a row, as far as such are free, and are written with one command for kCluster of them."""
+    swap.watch_commands()
     space, begin = swap.filled(50)
     one = swap.out(space, begin, 8)
     two = swap.out(space, begin + pages(8), 16)
@@ -22,6 +23,7 @@ def test_clusters(swap: SwapScenario) -> None:
 
 def test_read_ahead(swap: SwapScenario) -> None:
     """What must be read comes with its neighbours in the same block of kCluster slots: one command, and the neighbours' pages find copies afterwards."""
+    swap.watch_commands()
     swap.watch_books()
     space, begin = swap.filled(40)
     swap.out(space, begin, 40)
@@ -35,6 +37,7 @@ def test_read_ahead(swap: SwapScenario) -> None:
 
 def test_read_ahead_borders(swap: SwapScenario) -> None:
     """Neighbours are read as far as slots in a row have entries and no copy: not what is free, not what has a copy, which stays what it is, not past the end of the area."""
+    swap.watch_commands()
     swap.watch_books()
     slots = swap.random.choice((29, 30, 31, 33, 35))
     swap.area(slots)

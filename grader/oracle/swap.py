@@ -26,13 +26,17 @@ class Figures:
 
 
 class SwapModel:
-    """All spaces of a script, and a swap area with so many slots, the header among them."""
+    """All spaces of a script, and a swap area with so many slots, the header among them.
 
-    def __init__(self, slots: int, bad: Sequence[int] = ()) -> None:
+    reads_ahead      what must be read comes with its neighbours; else alone
+    counts_commands  neighbours must be written with one command, and read with one; else a command for each page will do"""
+
+    def __init__(self, slots: int, bad: Sequence[int] = (), *, reads_ahead: bool = True, counts_commands: bool = True) -> None:
         self.spaces: dict[int, Space] = {}
         self.things: dict[int, Frame | Slot] = {}  # numbered pages, that no space has
         self.zero = Frame(others=1)
-        self.area = SwapSlots(slots, bad)
+        self.area = SwapSlots(slots, bad, counts_commands=counts_commands)
+        self.reads_ahead = reads_ahead
         self.broken: set[int] = set()              # the disk fails there
         self.figures = Figures()
         self.picked: list[tuple[int, int, Frame]] = []
@@ -116,7 +120,7 @@ class SwapModel:
             return
         demand(traffic.pages_read == self._pages_read, f"{self._pages_read} pages are read", f"{traffic.pages_read} were",
                "A slot with a copy is not read. What must be read comes with its neighbours in the block of kCluster: those that have entries and no copy.")
-        demand(traffic.reads == self._reads, f"with {self._reads} commands", f"there were {traffic.reads}", "A slot and its neighbours come with one swap_area::read().")
+        demand(traffic.reads == self._reads or not self.area.counts_commands, f"with {self._reads} commands", f"there were {traffic.reads}", "A slot and its neighbours come with one swap_area::read().")
 
     def read(self, number: int, address: int) -> int:
         space, at = self.spaces[number], address // PAGE
@@ -171,7 +175,7 @@ class SwapModel:
         slot = self.spaces[number].pages[address // PAGE]
         assert isinstance(slot, Slot)
         if not slot.copy:
-            self.unsure |= set(self.area.block(slot))
+            self.unsure |= set(self._block(slot))
 
     def _swap_in(self, space: Space, at: int, slot: Slot) -> None:
         assert not self._make_copy(slot, NEVER), "an access that must fail is no operation of the model's"
@@ -202,7 +206,7 @@ class SwapModel:
         if slot.copy:
             self.figures.cache_hits += 1
             return ""
-        block = self.area.block(slot)
+        block = self._block(slot)
         if frames == 0:
             return "OutOfMemory"
         neighbours = [one for one in block if one is not slot]
@@ -221,6 +225,10 @@ class SwapModel:
                 self._read(one)
                 self.figures.read_ahead += 1
         return ""
+
+    def _block(self, slot: Slot) -> list[Slot]:
+        """What is read with a slot, itself included."""
+        return self.area.block(slot) if self.reads_ahead else [slot]
 
     def _read(self, slot: Slot) -> None:
         self._pages_read += 1

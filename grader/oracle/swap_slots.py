@@ -42,7 +42,8 @@ class Traffic:
 class SwapSlots:
     """Of an area with `count` slots, the header among them. Those in use are in `used`, by number."""
 
-    def __init__(self, count: int, bad: Sequence[int] = ()) -> None:
+    def __init__(self, count: int, bad: Sequence[int] = (), *, counts_commands: bool = True) -> None:
+        self.counts_commands = counts_commands
         self.used: dict[int, Slot] = {}
         self.last, self.bad = count - 1, frozenset(bad)
         self.usable = self.last - len(self.bad)
@@ -62,7 +63,7 @@ class SwapSlots:
         return self.free <= 0 and not self.kept
 
     def block(self, slot: Slot) -> list[Slot]:
-        """What is read with a slot, itself included."""
+        """A slot and its neighbours that are worth reading with it."""
         def is_worth(number: int) -> bool:
             one = self.used.get(number)
             return one is not None and one.entries > 0 and one.copy is None
@@ -112,6 +113,8 @@ class SwapSlots:
             return
         demand(traffic.pages_written == len(written), f"{len(written)} pages are written: those without a slot, and those that were changed since they had theirs",
                f"{traffic.pages_written} were")
+        if not self.counts_commands:
+            return
         numbers = [slots[frame] if frame in written else 0 for frame in frames]
         runs = sum(1 for before, number in zip([0, *numbers], numbers) if number and (not before or number != before + 1)) + max(len(frames) - 1, 0) // CLUSTER
         demand(traffic.writes <= runs, f"neighbours are written together: with at most {runs} commands for frames that go to slots {', '.join(map(str, numbers))} (0: not written)",
