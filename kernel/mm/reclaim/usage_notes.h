@@ -1,7 +1,7 @@
 /// @file
 /// Two sides want to know whether a page was used since *they* last asked: the policy (page_usage.h) and load control (load_control.h); and a
-/// space at its own limit asks now and then (give_one_page() in mm/space/pageable.h). The CPU has one accessed bit, which whoever asks must clear. So who clears it leaves a note for the other in a bit that is free for software
-/// (Intel SDM 3A, table 4-6: bits 9 to 11):
+/// space at its own limit asks now and then (give_one_page() in mm/space/pageable.h). The CPU has one accessed bit, which whoever asks must
+/// clear. So who clears it leaves notes for the others in bits that are free for software (Intel SDM 3A, table 4-6: bits 9 to 11):
 ///
 ///     the CPU sets accessed          policy sees a use            load control sees a use
 ///     policy asks, and clears it     note for load control        sees it still
