@@ -142,8 +142,9 @@ size_t take_clean_pages(size_t count) {
 } // namespace
 
 bool may_ever_leave(FrameNumber frame) {
+    if (swaps) return true;
     const MemoryObject* const object = reverse_map::object_of(frame);
-    return swaps || (object && !object->is_shared_memory);
+    return object && !object->is_shared_memory;
 }
 
 size_t take_victims(size_t count, size_t patience) {
