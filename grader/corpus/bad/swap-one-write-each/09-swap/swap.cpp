@@ -131,7 +131,7 @@ void count_out(const Page& page) {
 }
 
 void leave(const Page& page) {
-    if (part_from_copy(page)) give_back(page.frame);
+    const bool held = part_from_copy(page);
     const size_t shown = reverse_map::for_each(page.frame, [&](const Mapping& mapping) {
         *mapping.entry = Pte::swapped(page.slot);
         if (spaces::directory(mapping.space) == active_directory()) tlb::invalidate_page(mapping.page);
@@ -139,7 +139,7 @@ void leave(const Page& page) {
     });
     at(page.slot).entries += shown;
     for (size_t i = 1; i < shown; ++i) (void)swap_area::write(page.slot, {&page.frame, 1});
-    for (size_t i = 0; i < shown; ++i) give_back(page.frame);
+    for (size_t i = 0; i < shown + held; ++i) give_back(page.frame);
     count_out(page);
 }
 

@@ -131,14 +131,14 @@ void count_out(const Page& page) {
 }
 
 void leave(const Page& page) {
-    if (part_from_copy(page)) give_back(page.frame);
+    const bool held = part_from_copy(page);
     const size_t shown = reverse_map::for_each(page.frame, [&](const Mapping& mapping) {
         *mapping.entry = Pte::swapped(page.slot);
         if (spaces::directory(mapping.space) == active_directory()) tlb::invalidate_page(mapping.page);
         spaces::count_swapped_out(mapping.space);
     });
     at(page.slot).entries += shown;
-    for (size_t i = 0; i < shown; ++i) give_back(page.frame);
+    for (size_t i = 0; i < shown + held; ++i) give_back(page.frame);
     count_out(page);
 }
 
