@@ -10,7 +10,7 @@ A case is a folder with verdict.toml and NN-name/ with whole files or patches ag
     [verdict]                          # tests that do not pass; every test not listed must pass
     "frames.double_free" = "fail"
     "heap.throughput" = { partial = [0.5, 2] }   # some of the points: at least 0.5, at most 2; or just "partial"
-    "cow.program_chain" = "any"        # the fault spoils the test's own program: what becomes of that, the moment of an interrupt decides
+    "cow.program_chain" = "any"        # the fault spoils what the test stands on (its stack, the lists of free frames): chance decides how it ends
     # or: refused = "asm"              # refused before it boots; the message must contain this
 
 A case in good/ earns all points. So does one in alt/, but that a correct design may be slower or waste more than the reference:
