@@ -78,7 +78,7 @@ test: setup docs ## all tests: kernel, grader, labs, the corpus, the docs
 	@/usr/bin/python3 -m pytest -n $(JOBS) grader/tests $(ARGS)
 
 .PHONY: corpus
-corpus: grading-kernel ## every submission of grader/corpus through every test of its lab, about 15 minutes [ARGS="-k buddy"]
+corpus: grading-kernel ## every submission of grader/corpus through every test of its lab, about 40 minutes [ARGS="-k buddy"]
 	@FAULTLINE_CORPUS=all /usr/bin/python3 -m pytest -n $(JOBS) grader/tests/test_corpus.py $(ARGS)
 
 .PHONY: torture
